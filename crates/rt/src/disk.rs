@@ -1,0 +1,90 @@
+//! Files.
+//!
+//! # To be correct
+//! - Bytes written are lost by a power failure until [`File::sync`] has returned; they survive the death of the
+//!   process from the moment `write_at` returns.
+//! - A create, rename or remove is durable only after [`Disk::sync_dir`] of its folder.
+//! - A failed `sync` says that earlier writes may be lost for good, even if a later `sync` succeeds: the caller must
+//!   stop trusting the file.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+mod real;
+pub use real::RealDisk;
+
+/// Room on the file system that holds a path, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the file system.
+    pub total: u64,
+    /// What an ordinary process may still take.
+    pub available: u64,
+}
+
+/// How a range of a file is about to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read soon, in order.
+    WillRead,
+    /// Not read again soon: the system may drop it from memory.
+    Done,
+}
+
+/// A folder tree.
+pub trait Disk: Send + Sync {
+    /// Creates a file of `size` bytes that read as zeros, with its space reserved. Fails if it exists.
+    fn create(&self, path: &Path, size: u64) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Whether the path exists.
+    fn try_exists(&self, path: &Path) -> io::Result<bool>;
+    /// Renames a file, replacing the target.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Names of the files in a folder, sorted; an absent folder has none.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Creates a folder and its parents, durably.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes creations, renames and removals in a folder durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock on a file (created if absent), held until the guard is dropped.
+    /// `WouldBlock` if another process has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+    /// Room on the file system of `path`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// Holds a lock until it is dropped.
+pub trait DiskLock: Send + Sync {}
+
+/// An open file, used by position; safe to share between threads.
+pub trait File: Send + Sync {
+    /// Fills `buf` from `at` on; fewer bytes only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize>;
+    /// Writes all of `bytes` at `at`, growing the file where needed.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// Makes all that was written before this call survive a power failure.
+    fn sync(&self) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Cuts or extends the file to `len` bytes.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Says how a range will be used; advice only.
+    fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()>;
+    /// The file's first `len` bytes as memory that shows later writes, or `None` where the disk cannot.
+    /// The file must not be made shorter while the map lives.
+    fn map(&self, len: u64) -> io::Result<Option<Arc<dyn Map>>>;
+}
+
+/// A file seen as memory.
+pub trait Map: Send + Sync {
+    /// The mapped bytes. Read only ranges that are no longer being written.
+    fn bytes(&self) -> &[u8];
+}

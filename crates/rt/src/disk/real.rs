@@ -1,0 +1,163 @@
+//! The machine's file system.
+
+use super::{Access, Disk, DiskLock, File, Map, Space};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Files of the operating system.
+#[derive(Default)]
+pub struct RealDisk;
+
+struct RealFile(fs::File);
+
+struct RealLock {
+    _file: fs::File,
+}
+
+impl DiskLock for RealLock {}
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path, size: u64) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        if size > 0 {
+            reserve(&file, size).inspect_err(|_| {
+                // Half a file must not be taken for a whole one; if even this fails the error below still says why.
+                drop(fs::remove_file(path));
+            })?;
+        }
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn try_exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        for ancestor in dir.ancestors().skip(1).take(2).filter(|path| !path.as_os_str().is_empty()) {
+            self.sync_dir(ancestor)?;
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(RealLock { _file: file }))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
+    }
+}
+
+/// Reserves space; a file system that cannot gets a file of that length instead.
+fn reserve(file: &fs::File, size: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(size),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.0.read_at(&mut buf[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()> {
+        let advice = match access {
+            Access::WillRead => Advice::WillNeed,
+            Access::Done => Advice::DontNeed,
+        };
+        let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
+        Ok(rustix::fs::fadvise(&self.0, range.start, len, advice)?)
+    }
+
+    fn map(&self, len: u64) -> io::Result<Option<Arc<dyn Map>>> {
+        map(&self.0, len).map(Some)
+    }
+}
+
+struct RealMap(memmap2::MmapRaw);
+
+fn map(file: &fs::File, len: u64) -> io::Result<Arc<dyn Map>> {
+    if file.metadata()?.len() < len {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("cannot map {len} bytes: the file is shorter")));
+    }
+    let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    Ok(Arc::new(RealMap(memmap2::MmapOptions::new().len(len).map_raw_read_only(file)?)))
+}
+
+impl Map for RealMap {
+    #[allow(unsafe_code, reason = "the one place where mapped memory becomes a slice")]
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping covers `len` bytes for as long as `self` lives, and was checked against the file's length.
+        // The file is never made shorter while mapped (contract of `File::map`), and readers touch only ranges that
+        // the log's published position says are written and final, so no byte behind a live reference changes.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
+    }
+}

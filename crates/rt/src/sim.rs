@@ -1,0 +1,1 @@
+//! The simulated host: time, disk, network and chance from one seed.

@@ -1,0 +1,130 @@
+//! Stages: loops with state of their own that may block on the disk (the log's writer, its flusher, …).
+//!
+//! A stage is a struct with a `step`. On the real host each has a named thread; in a simulation it is a task that is
+//! stepped in an order drawn from the seed, so that the same code runs in both.
+
+use crate::Random;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What a stage wants after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Step again at once.
+    Again,
+    /// Step when the signal is given.
+    Wait,
+    /// Step when the signal is given, or after this time.
+    WaitFor(Duration),
+    /// Never step again.
+    Done,
+}
+
+/// A loop with state of its own.
+pub trait Stage: Send + 'static {
+    /// Does what there is to do without waiting for more.
+    fn step(&mut self) -> Step;
+}
+
+/// Wakes one stage. Cheap to clone; signals given before the stage waits are not lost.
+#[derive(Clone, Default)]
+pub struct Signal(Arc<SignalState>);
+
+#[derive(Default)]
+struct SignalState {
+    given: AtomicBool,
+    thread: parking_lot::Mutex<Option<Thread>>,
+    simulated: Notify,
+}
+
+impl Signal {
+    /// Lets the stage step (once more, if it is stepping now).
+    pub fn give(&self) {
+        if self.0.given.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &*self.0.thread.lock() {
+            Some(thread) => thread.unpark(),
+            None => self.0.simulated.notify_one(),
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.0.given.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// A started stage.
+pub struct StageHandle(Running);
+
+enum Running {
+    Thread(thread::JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl StageHandle {
+    /// Waits until the stage is done. In a simulation, where nothing may block, it returns at once.
+    pub fn join(self) {
+        match self.0 {
+            Running::Thread(thread) => {
+                if thread.join().is_err() {
+                    tracing::error!("a stage panicked; what it owned is lost");
+                }
+            }
+            Running::Task(task) => drop(task),
+        }
+    }
+}
+
+pub(crate) fn spawn_thread(name: &str, signal: Signal, mut stage: impl Stage) -> std::io::Result<StageHandle> {
+    let run = move || {
+        *signal.0.thread.lock() = Some(thread::current());
+        loop {
+            match stage.step() {
+                Step::Again => {}
+                Step::Wait => {
+                    while !signal.take() {
+                        thread::park();
+                    }
+                }
+                Step::WaitFor(time) => {
+                    if !signal.take() {
+                        thread::park_timeout(time);
+                        signal.take();
+                    }
+                }
+                Step::Done => return,
+            }
+        }
+    };
+    Ok(StageHandle(Running::Thread(thread::Builder::new().name(name.to_owned()).spawn(run)?)))
+}
+
+pub(crate) fn spawn_simulated(random: Arc<dyn Random>, signal: Signal, mut stage: impl Stage) -> StageHandle {
+    /// Longest time, in simulated microseconds, that a stage takes to get the processor.
+    const DELAY_MICROS_MAX: u64 = 200;
+    let run = async move {
+        loop {
+            tokio::time::sleep(Duration::from_micros(random.below(DELAY_MICROS_MAX))).await;
+            match stage.step() {
+                Step::Again => {}
+                Step::Wait => {
+                    while !signal.take() {
+                        signal.0.simulated.notified().await;
+                    }
+                }
+                Step::WaitFor(time) => {
+                    if !signal.take() {
+                        drop(tokio::time::timeout(time, signal.0.simulated.notified()).await);
+                        signal.take();
+                    }
+                }
+                Step::Done => return,
+            }
+        }
+    };
+    StageHandle(Running::Task(tokio::spawn(run)))
+}

@@ -1,0 +1,36 @@
+//! Tasks and waiting. All of it runs on tokio, whose time stands still and leaps in a simulation.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A boxed future, as the object-safe seams return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A running task; dropping it lets the task go on.
+pub type TaskHandle<T> = tokio::task::JoinHandle<T>;
+
+/// The time that [`timeout`] gave was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no answer within the time given")]
+pub struct Elapsed;
+
+/// Runs a future as a task of its own.
+pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> TaskHandle<T> {
+    tokio::spawn(task)
+}
+
+/// Runs work that blocks (cold reads, DNS) away from the tasks.
+pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
+    tokio::task::spawn_blocking(work)
+}
+
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Waits for a future, but not longer than `duration`.
+pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+    tokio::time::timeout(duration, future).await.map_err(|_| Elapsed)
+}

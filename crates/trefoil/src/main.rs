@@ -1,0 +1,2 @@
+//! The `trefoil` binary.
+fn main() {}
