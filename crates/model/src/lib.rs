@@ -1,1 +1,17 @@
-//! `model`.
+//! `model` holds the field's words as types: topics, queues, offsets, messages, and the record format, which is the
+//! same on disk and in pull replies.
+//!
+//! It is not a drawer for shared helpers; it has no async code and knows no protocol. Start at [`record`].
+
+mod ids;
+mod message_id;
+mod names;
+pub mod permission;
+pub mod properties;
+pub mod record;
+pub mod sys_flag;
+pub mod system;
+
+pub use ids::{BrokerId, ClientId, Epoch, PhysicalOffset, QueueId, QueueOffset};
+pub use message_id::{MessageId, MessageIdError};
+pub use names::{GROUP_LEN_MAX, Group, NameError, TOPIC_LEN_MAX, Topic, java_hash};

@@ -5,7 +5,11 @@
 //! other doors.
 //!
 //! It is not a drawer for shared helpers. Start at [`Host`].
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this crate is the door that the lints point to")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this crate is the door that the lints point to"
+)]
 
 mod clock;
 mod disk;
@@ -24,4 +28,4 @@ pub use net::{Listener, Net, RealNet, Stream};
 pub use random::{Random, SystemRandom};
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use stage::{Signal, Stage, StageHandle, Step};
-pub use task::{BoxFuture, Elapsed, TaskHandle, spawn, spawn_blocking, timeout, sleep};
+pub use task::{BoxFuture, Elapsed, TaskHandle, sleep, spawn, spawn_blocking, timeout};

@@ -146,7 +146,10 @@ struct RealMap(memmap2::MmapRaw);
 
 fn map(file: &fs::File, len: u64) -> io::Result<Arc<dyn Map>> {
     if file.metadata()?.len() < len {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("cannot map {len} bytes: the file is shorter")));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("cannot map {len} bytes: the file is shorter"),
+        ));
     }
     let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     Ok(Arc::new(RealMap(memmap2::MmapOptions::new().len(len).map_raw_read_only(file)?)))

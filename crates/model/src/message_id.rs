@@ -1,0 +1,97 @@
+//! The id that a broker gives a message: where it is stored.
+
+use crate::PhysicalOffset;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// Store host and physical offset, written as 32 (IPv4) or 56 (IPv6) hexadecimal digits:
+/// address 4 or 16 bytes, port 4 bytes, offset 8 bytes, big endian.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MessageId {
+    /// The broker that stored the message.
+    pub store_host: SocketAddr,
+    /// Where its record stands.
+    pub offset: PhysicalOffset,
+}
+
+/// Why a text is not a message id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a message id: it must be 32 or 56 hexadecimal digits naming a host, a port and an offset")]
+pub struct MessageIdError {
+    /// The text.
+    pub text: String,
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    }
+}
+
+impl MessageId {
+    /// Appends the id's text to a buffer.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.store_host.ip() {
+            IpAddr::V4(ip) => push_hex(out, &ip.octets()),
+            IpAddr::V6(ip) => push_hex(out, &ip.octets()),
+        }
+        push_hex(out, &u32::from(self.store_host.port()).to_be_bytes());
+        push_hex(out, &self.offset.0.to_be_bytes());
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(56);
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = MessageIdError;
+
+    fn from_str(text: &str) -> Result<Self, MessageIdError> {
+        let wrong = || MessageIdError { text: text.to_owned() };
+        if !text.is_ascii() || !matches!(text.len(), 32 | 56) {
+            return Err(wrong());
+        }
+        let bytes: Vec<u8> = (0..text.len() / 2)
+            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| wrong()))
+            .collect::<Result<_, _>>()?;
+        let (ip, rest) = match bytes.split_first_chunk::<16>() {
+            Some((ip, rest)) if bytes.len() == 28 => (IpAddr::V6(Ipv6Addr::from(*ip)), rest),
+            _ => {
+                let (ip, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
+                (IpAddr::V4(Ipv4Addr::from(*ip)), rest)
+            }
+        };
+        let (port, offset) = rest.split_first_chunk::<4>().ok_or_else(wrong)?;
+        let port = u16::try_from(u32::from_be_bytes(*port)).map_err(|_| wrong())?;
+        let offset = u64::from_be_bytes(offset.try_into().map_err(|_| wrong())?);
+        Ok(Self { store_host: SocketAddr::new(ip, port), offset: PhysicalOffset(offset) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_parts_agree() {
+        let check = |host: &str, offset: u64, expected: &str| {
+            let id = MessageId { store_host: host.parse().unwrap(), offset: PhysicalOffset(offset) };
+            assert_eq!(id.to_string(), expected);
+            assert_eq!(expected.parse::<MessageId>().unwrap(), id);
+        };
+        check("127.0.0.1:10911", 1234, "7F00000100002A9F00000000000004D2");
+        check("[::1]:10911", 1, "0000000000000000000000000000000100002A9F0000000000000001");
+        for wrong in ["", "7F", "7F00000100002A9F00000000000004DX", "7F0000010FFF2A9F00000000000004D2"] {
+            assert!(wrong.parse::<MessageId>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A message's properties as text: `key 0x01 value 0x02 key 0x01 value 0x02 …`.
+
+/// Ends a name.
+pub const NAME_END: u8 = 1;
+/// Ends a value; the last one may be missing.
+pub const VALUE_END: u8 = 2;
+/// Longest text in bytes (its length travels as a signed 16-bit number).
+pub const LEN_MAX: usize = i16::MAX as usize;
+
+/// Lookup words, separated by blanks.
+pub const KEYS: &str = "KEYS";
+/// The filter word.
+pub const TAGS: &str = "TAGS";
+/// Whether the sender waits until the message is stored by the broker's policy.
+pub const WAIT: &str = "WAIT";
+/// Delay level 1–18.
+pub const DELAY: &str = "DELAY";
+/// The id that the client gave.
+pub const UNIQ_KEY: &str = "UNIQ_KEY";
+/// Marks a half message.
+pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+/// The producer group of a half message.
+pub const PRODUCER_GROUP: &str = "PGROUP";
+/// The topic that a delayed or half message is meant for.
+pub const REAL_TOPIC: &str = "REAL_TOPIC";
+/// The queue that a delayed or half message is meant for.
+pub const REAL_QUEUE_ID: &str = "REAL_QID";
+/// The topic that a retried message came from.
+pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
+/// The first id of a retried message.
+pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+/// How often a message was delivered, as its sender counts.
+pub const RECONSUME_TIME: &str = "RECONSUME_TIME";
+/// The limit of deliveries that its sender sets.
+pub const MAX_RECONSUME_TIMES: &str = "MAX_RECONSUME_TIMES";
+/// The topic that a dead letter came from.
+pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
+/// The id of a dead letter before it died.
+pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
+/// Deliver after so many seconds.
+pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
+/// Deliver after so many milliseconds.
+pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+/// Deliver at this time (ms since the epoch).
+pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+/// The region of the broker that stored the message.
+pub const MSG_REGION: &str = "MSG_REGION";
+/// Whether clients trace the message.
+pub const TRACE_ON: &str = "TRACE_ON";
+/// The cluster of the broker that a request came through.
+pub const CLUSTER: &str = "CLUSTER";
+/// The order key.
+pub const SHARDING_KEY: &str = "__SHARDINGKEY";
+/// The instance that the message belongs to.
+pub const INSTANCE_ID: &str = "INSTANCE_ID";
+/// When a consumer began to consume.
+pub const CONSUME_START_TIME: &str = "CONSUME_START_TIME";
+/// Kind of a message that the system sends on a client's behalf (`reply`).
+pub const MESSAGE_TYPE: &str = "MSG_TYPE";
+/// Ties a reply to its request.
+pub const CORRELATION_ID: &str = "CORRELATION_ID";
+/// The client that waits for a reply.
+pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+
+/// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
+pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(char::from(VALUE_END)).filter_map(|pair| pair.split_once(char::from(NAME_END)))
+}
+
+/// The value of a property; the last one wins where a name stands twice.
+#[must_use]
+pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    iter(text).filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+}
+
+/// Appends a pair, ending the text before it if it was left open.
+pub fn push(text: &mut String, name: &str, value: &str) {
+    if !text.is_empty() && !text.ends_with(char::from(VALUE_END)) {
+        text.push(char::from(VALUE_END));
+    }
+    text.push_str(name);
+    text.push(char::from(NAME_END));
+    text.push_str(value);
+    text.push(char::from(VALUE_END));
+}
+
+/// The text without the named properties.
+#[must_use]
+pub fn without(text: &str, names: &[&str]) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for (name, value) in iter(text).filter(|(name, _)| !names.contains(name)) {
+        push(&mut kept, name, value);
+    }
+    kept
+}
+
+/// The text with a property set to a value.
+#[must_use]
+pub fn with(text: &str, name: &str, value: &str) -> String {
+    let mut changed = without(text, &[name]);
+    push(&mut changed, name, value);
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_clients_write() {
+        let text = "KEYS\u{1}a b\u{2}TAGS\u{1}t\u{2}broken\u{2}WAIT\u{1}true";
+        let check = |name: &str, expected: Option<&str>| assert_eq!(get(text, name), expected, "{name}");
+        check("KEYS", Some("a b"));
+        check("WAIT", Some("true"));
+        check("broken", None);
+        check("none", None);
+        assert_eq!(without(text, &["KEYS", "WAIT"]), "TAGS\u{1}t\u{2}");
+        assert_eq!(get(&with(text, "TAGS", "u"), "TAGS"), Some("u"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_pushed_is_found(pairs in proptest::collection::vec(("[a-z]{1,8}", "[a-zA-Z0-9 é]{0,12}"), 0..8)) {
+            let mut text = String::new();
+            for (name, value) in &pairs {
+                push(&mut text, name, value);
+            }
+            let read: Vec<_> = iter(&text).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            prop_assert_eq!(read, pairs);
+        }
+    }
+}
