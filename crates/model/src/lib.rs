@@ -3,6 +3,7 @@
 //!
 //! It is not a drawer for shared helpers; it has no async code and knows no protocol. Start at [`record`].
 
+mod group_config;
 mod ids;
 mod message_id;
 mod names;
@@ -11,7 +12,10 @@ pub mod properties;
 pub mod record;
 pub mod sys_flag;
 pub mod system;
+mod topic_config;
 
+pub use group_config::GroupConfig;
 pub use ids::{BrokerId, ClientId, Epoch, PhysicalOffset, QueueId, QueueOffset};
 pub use message_id::{MessageId, MessageIdError};
 pub use names::{GROUP_LEN_MAX, Group, NameError, TOPIC_LEN_MAX, Topic, java_hash};
+pub use topic_config::{DataVersion, QUEUES_MAX, TopicConfig};
