@@ -1,0 +1,220 @@
+//! Cutting a byte stream into frames.
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+
+/// How a header is encoded; the top byte of the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// A JSON object, what clients send unless told otherwise.
+    #[default]
+    Json,
+    /// The compact form.
+    Binary,
+}
+
+impl Encoding {
+    /// The byte on the wire.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Encoding::Json => 0,
+            Encoding::Binary => 1,
+        }
+    }
+}
+
+/// Bounds on what a peer may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of one frame, its length word excluded. Default 16 MiB.
+    pub frame_bytes_max: usize,
+    /// Most bytes of one header. Default 256 KiB: 32 KiB of properties grow about sixfold by JSON escapes.
+    pub header_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame_bytes_max: 16 << 20, header_bytes_max: 256 << 10 }
+    }
+}
+
+/// One frame: slices of the read buffer, nothing copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFrame {
+    /// How `header` is encoded.
+    pub encoding: Encoding,
+    /// The undecoded header.
+    pub header: Bytes,
+    /// The body, possibly empty.
+    pub body: Bytes,
+}
+
+/// Why a byte stream cannot be cut further; the connection is beyond repair.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+pub enum FrameError {
+    /// The length word exceeds the limit.
+    #[error("frame of {bytes} bytes exceeds the limit of {limit} bytes; send less per request")]
+    TooLarge {
+        /// Announced bytes.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The length word is negative or has no room for the mark.
+    #[error("frame length {length} is not possible, at least 4 bytes follow a length word")]
+    BadLength {
+        /// The length word as sent.
+        length: i32,
+    },
+    /// The header exceeds the limit.
+    #[error("header of {bytes} bytes exceeds the limit of {limit} bytes; send shorter properties")]
+    HeaderTooLarge {
+        /// Announced bytes.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The header is said to be longer than the frame that holds it.
+    #[error("header of {header} bytes does not fit into a frame of {frame} bytes")]
+    HeaderBeyondFrame {
+        /// Announced header bytes.
+        header: usize,
+        /// Announced frame bytes.
+        frame: usize,
+    },
+    /// The top byte of the mark is neither 0 nor 1.
+    #[error("header encoding {byte} is unknown, expected 0 (JSON) or 1 (binary)")]
+    UnknownEncoding {
+        /// The byte as sent.
+        byte: u8,
+    },
+}
+
+const LENGTH_BYTES: usize = 4;
+const MARK_BYTES: usize = 4;
+const HEADER_BYTES_MASK: u32 = 0x00FF_FFFF;
+
+/// Takes the next whole frame off the front of `buf`; `None` when more bytes are needed.
+///
+/// A frame that breaks a limit is refused as soon as its first 8 bytes are here, before its body is buffered.
+///
+/// # Errors
+/// [`FrameError`] when no further frame can be found in this stream.
+pub fn split(buf: &mut BytesMut, limits: &Limits) -> Result<Option<RawFrame>, FrameError> {
+    let Some(total) = total(buf, limits)? else { return Ok(None) };
+    let Some(mark) = buf.get(LENGTH_BYTES..LENGTH_BYTES + MARK_BYTES) else { return Ok(None) };
+    let mark = u32::from_be_bytes([mark[0], mark[1], mark[2], mark[3]]);
+    let header_bytes = (mark & HEADER_BYTES_MASK) as usize;
+    let encoding = match (mark >> 24) as u8 {
+        0 => Encoding::Json,
+        1 => Encoding::Binary,
+        byte => return Err(FrameError::UnknownEncoding { byte }),
+    };
+    if header_bytes > total - MARK_BYTES {
+        return Err(FrameError::HeaderBeyondFrame { header: header_bytes, frame: total });
+    }
+    if header_bytes > limits.header_bytes_max {
+        return Err(FrameError::HeaderTooLarge { bytes: header_bytes, limit: limits.header_bytes_max });
+    }
+    if buf.len() < LENGTH_BYTES + total {
+        return Ok(None);
+    }
+    let mut frame = buf.split_to(LENGTH_BYTES + total);
+    frame.advance(LENGTH_BYTES + MARK_BYTES);
+    let header = frame.split_to(header_bytes).freeze();
+    Ok(Some(RawFrame { encoding, header, body: frame.freeze() }))
+}
+
+/// How many bytes the frame at the front of `buf` still lacks, so that a reader reserves once; `None` while its
+/// length is not yet known, 0 when it is whole.
+///
+/// # Errors
+/// As [`split`], as far as the length word shows it.
+pub fn missing(buf: &[u8], limits: &Limits) -> Result<Option<usize>, FrameError> {
+    Ok(total(buf, limits)?.map(|total| (LENGTH_BYTES + total).saturating_sub(buf.len())))
+}
+
+fn total(buf: &[u8], limits: &Limits) -> Result<Option<usize>, FrameError> {
+    let Some(&[a, b, c, d]) = buf.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = i32::from_be_bytes([a, b, c, d]);
+    let bytes = usize::try_from(length).map_err(|_| FrameError::BadLength { length })?;
+    if bytes < MARK_BYTES {
+        return Err(FrameError::BadLength { length });
+    }
+    if bytes > limits.frame_bytes_max {
+        return Err(FrameError::TooLarge { bytes, limit: limits.frame_bytes_max });
+    }
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(input: &[u8], expected: Result<Option<(Encoding, &[u8], &[u8])>, FrameError>) {
+        let limits = Limits { frame_bytes_max: 64, header_bytes_max: 16 };
+        let got = split(&mut BytesMut::from(input), &limits);
+        let got = got.as_ref().map(|f| f.as_ref().map(|f| (f.encoding, &f.header[..], &f.body[..])));
+        assert_eq!(got, expected.as_ref().map(|e| e.as_ref().copied()), "{input:?}");
+    }
+
+    #[test]
+    fn cuts_whole_frames_only() {
+        check(b"", Ok(None));
+        check(&[0, 0, 0], Ok(None));
+        check(&[0, 0, 0, 4], Ok(None));
+        check(&[0, 0, 0, 4, 0, 0, 0, 0], Ok(Some((Encoding::Json, b"", b""))));
+        check(b"\0\0\0\x08\x01\0\0\x02abcd", Ok(Some((Encoding::Binary, b"ab", b"cd"))));
+        check(b"\0\0\0\x08\x01\0\0\x02abc", Ok(None));
+    }
+
+    #[test]
+    fn refuses_before_the_body_arrives() {
+        check(&[0, 0, 0, 65], Err(FrameError::TooLarge { bytes: 65, limit: 64 }));
+        check(&[0xFF, 0, 0, 0], Err(FrameError::BadLength { length: -16_777_216 }));
+        check(&[0, 0, 0, 3], Err(FrameError::BadLength { length: 3 }));
+        check(&[0, 0, 0, 9, 0, 0, 0, 6], Err(FrameError::HeaderBeyondFrame { header: 6, frame: 9 }));
+        check(&[0, 0, 0, 40, 0, 0, 0, 17], Err(FrameError::HeaderTooLarge { bytes: 17, limit: 16 }));
+        check(&[0, 0, 0, 40, 2, 0, 0, 1], Err(FrameError::UnknownEncoding { byte: 2 }));
+    }
+
+    #[test]
+    fn missing_counts_down() {
+        let limits = Limits::default();
+        assert_eq!(missing(&[0, 0, 0], &limits), Ok(None));
+        assert_eq!(missing(&[0, 0, 0, 10], &limits), Ok(Some(10)));
+        assert_eq!(missing(&[0, 0, 0, 4, 0, 0, 0, 0, 9], &limits), Ok(Some(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_of_the_stream_yields_the_same_frames(
+            frames in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+            step in 1usize..50,
+        ) {
+            let mut stream = Vec::new();
+            for (header, body) in &frames {
+                stream.extend_from_slice(&((4 + header.len() + body.len()) as u32).to_be_bytes());
+                stream.extend_from_slice(&(header.len() as u32).to_be_bytes());
+                stream.extend_from_slice(header);
+                stream.extend_from_slice(body);
+            }
+            let (mut buf, mut got) = (BytesMut::new(), Vec::new());
+            for chunk in stream.chunks(step) {
+                buf.extend_from_slice(chunk);
+                while let Some(frame) = split(&mut buf, &Limits::default()).expect("well formed") {
+                    got.push((frame.header.to_vec(), frame.body.to_vec()));
+                }
+            }
+            prop_assert_eq!(got, frames);
+            prop_assert!(buf.is_empty());
+        }
+
+        #[test]
+        fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut buf = BytesMut::from(&noise[..]);
+            while let Ok(Some(_)) = split(&mut buf, &Limits::default()) {}
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! loose_json
