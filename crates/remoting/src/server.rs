@@ -1,0 +1,157 @@
+//! The listener and the life of its connections.
+//!
+//! Each connection is one task that owns its socket: it reads frames, hands those of one read to the [`Door`] at once
+//! (so that a batch of sends becomes one append), polls what the door is still working on, and writes answers in the
+//! order in which they are ready.
+
+mod connection;
+mod drive;
+mod outbox;
+mod tls;
+
+pub use connection::{Call, CallError, Connection, Response};
+pub use drive::Work;
+pub use tls::{Tls, TlsError};
+
+use rt::{Host, Listener, Shutdown, Stream};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use wire::remoting::frame::{Limits, RawFrame};
+
+/// What a role answers. One value serves all connections of a listener.
+pub trait Door: Send + Sync + 'static {
+    /// Takes the requests that one read brought, in order. What cannot be answered at once is pushed to `work`.
+    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work);
+
+    /// The connection is gone; no answer can reach it any more.
+    fn closed(&self, connection: &Arc<Connection>);
+}
+
+/// Bounds of a listener.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bounds on one frame.
+    pub limits: Limits,
+    /// Most connections at a time; further ones are closed at once.
+    pub connections_max: usize,
+    /// Bytes of requests that one connection may have in work, and bytes of answers that may wait for its reader,
+    /// before no more is read from it.
+    pub inflight_bytes_max: usize,
+    /// How long a connection may be silent in both directions before it is closed.
+    pub idle_max: Duration,
+    /// How long answers may take after shutdown was asked for.
+    pub drain_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            connections_max: 50_000,
+            inflight_bytes_max: 64 << 20,
+            idle_max: Duration::from_secs(120),
+            drain_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A bound listener that is not accepting yet.
+pub struct Server {
+    host: Host,
+    listener: Box<dyn Listener>,
+    options: Options,
+    tls: Option<Tls>,
+    door: Arc<dyn Door>,
+    open: Arc<AtomicUsize>,
+}
+
+/// Distinguishes connections for as long as the process lives.
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
+/// Pause after the system refused to accept (no descriptors left), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Server {
+    /// Binds `addr`; port 0 means any free port.
+    ///
+    /// # Errors
+    /// The system's, with the address in its text.
+    pub async fn bind(
+        host: &Host,
+        addr: SocketAddr,
+        options: Options,
+        tls: Option<Tls>,
+        door: Arc<dyn Door>,
+    ) -> io::Result<Self> {
+        let listener = host
+            .net
+            .listen(addr)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))?;
+        Ok(Self { host: host.clone(), listener, options, tls, door, open: Arc::default() })
+    }
+
+    /// The address, with the real port.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// The number of open connections, kept current while the server runs.
+    #[must_use]
+    pub fn open_connections(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
+    }
+
+    /// Accepts until shutdown, then returns when every connection has finished what it had in work or
+    /// [`Options::drain_max`] is over.
+    pub async fn serve(mut self, shutdown: Shutdown) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.wait() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => self.admit(stream, &shutdown),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    rt::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        let drained = async {
+            while self.open.load(Ordering::Acquire) > 0 {
+                rt::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if rt::timeout(self.options.drain_max + Duration::from_secs(1), drained).await.is_err() {
+            tracing::warn!(connections = self.open.load(Ordering::Acquire), "connections left open at shutdown");
+        }
+    }
+
+    fn admit(&self, stream: Box<dyn Stream>, shutdown: &Shutdown) {
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.options.connections_max {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            tracing::warn!(peer = %stream.peer_addr(), limit = self.options.connections_max, "too many connections; closed");
+            return;
+        }
+        let id = NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(id, stream.peer_addr(), stream.local_addr()));
+        let (door, options, tls) = (Arc::clone(&self.door), self.options.clone(), self.tls.clone());
+        let (open, clock, shutdown) = (Arc::clone(&self.open), Arc::clone(&self.host.clock), shutdown.clone());
+        rt::spawn(async move {
+            let peer = connection.peer();
+            let result = drive::run(stream, &connection, &door, &options, tls, clock, shutdown).await;
+            if let Err(error) = result {
+                tracing::warn!(%peer, %error, "connection closed");
+            }
+            connection.close();
+            door.closed(&connection);
+            open.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}

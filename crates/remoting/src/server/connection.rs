@@ -1,0 +1,186 @@
+//! A connection as the doors see it: a place to put answers, and a way to ask the client something.
+
+use super::outbox::Outbox;
+use crate::reply::write_request;
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wire::remoting::header::Header;
+
+/// Most requests to one client that may wait for its answer.
+const CALLS_MAX: usize = 1024;
+
+/// One client connection. Doors keep it in an `Arc`; it is useless, but harmless, once closed.
+pub struct Connection {
+    id: u64,
+    peer: SocketAddr,
+    local: SocketAddr,
+    outbox: Mutex<Outbox>,
+    pub(super) wake: AtomicWaker,
+    closed: AtomicBool,
+    next_opaque: AtomicI32,
+    calls: Mutex<HashMap<i32, oneshot::Sender<Response>>>,
+}
+
+/// A request that the server sends to a client.
+pub struct Call<'a> {
+    /// Request code.
+    pub code: i32,
+    /// Extension fields.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// Body.
+    pub body: &'a [u8],
+}
+
+/// A client's answer.
+#[derive(Debug)]
+pub struct Response {
+    /// Response code.
+    pub code: i32,
+    /// Why, for people.
+    pub remark: Option<String>,
+    /// Extension fields.
+    pub fields: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Why a client could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The connection is closed.
+    #[error("the client's connection is closed")]
+    Closed,
+    /// Too many questions wait already.
+    #[error("{CALLS_MAX} questions to this client wait for answers; ask later")]
+    Busy,
+    /// No answer in time.
+    #[error("the client did not answer in time")]
+    Timeout,
+}
+
+impl Connection {
+    pub(super) fn new(id: u64, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            id,
+            peer,
+            local,
+            outbox: Mutex::default(),
+            wake: AtomicWaker::new(),
+            closed: AtomicBool::new(false),
+            next_opaque: AtomicI32::new(0),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// Unique while the process lives.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The address that the client reached.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether the connection is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Appends whole frames to what is sent next. Dropped silently once the connection is closed.
+    pub fn send<T>(&self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
+        let result = self.outbox.lock().push(encode);
+        self.wake.wake();
+        result
+    }
+
+    /// Sends a request to which no answer is wanted.
+    ///
+    /// # Errors
+    /// [`CallError::Closed`].
+    pub fn notify(&self, call: &Call<'_>) -> Result<(), CallError> {
+        if self.is_closed() {
+            return Err(CallError::Closed);
+        }
+        let opaque = self.next_opaque.fetch_add(1, Ordering::Relaxed);
+        self.send(|out| write_request(out, call, opaque, true));
+        Ok(())
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(&self, call: &Call<'_>, within: Duration) -> Result<Response, CallError> {
+        let opaque = self.next_opaque.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut calls = self.calls.lock();
+            if self.is_closed() {
+                return Err(CallError::Closed);
+            }
+            if calls.len() >= CALLS_MAX {
+                return Err(CallError::Busy);
+            }
+            calls.insert(opaque, sender);
+        }
+        self.send(|out| write_request(out, call, opaque, false));
+        let answer = rt::timeout(within, receiver).await;
+        self.calls.lock().remove(&opaque);
+        match answer {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(_)) => Err(CallError::Closed),
+            Err(_) => Err(CallError::Timeout),
+        }
+    }
+
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.lock().is_empty()
+    }
+
+    /// Hands a client's answer to whoever waits for it.
+    pub(super) fn answered(&self, header: &Header<'_>, body: Bytes) {
+        let Some(waiting) = self.calls.lock().remove(&header.opaque) else {
+            return; // it came too late
+        };
+        let response = Response {
+            code: header.code,
+            remark: header.remark.as_ref().map(|remark| remark.clone().into_owned()),
+            fields: header.fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            body,
+        };
+        // Whoever asked may have stopped waiting; then nobody misses the answer.
+        drop(waiting.send(response));
+    }
+
+    pub(super) fn outbox_len(&self) -> usize {
+        self.outbox.lock().len()
+    }
+
+    pub(super) fn take_outbox(&self) -> Option<BytesMut> {
+        let mut outbox = self.outbox.lock();
+        (outbox.len() > 0).then(|| outbox.take())
+    }
+
+    /// Closes the connection after what was sent before; waiting calls fail.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.calls.lock().clear();
+        self.wake.wake();
+    }
+}

@@ -1,0 +1,240 @@
+//! The task of one connection.
+
+use super::connection::Connection;
+use super::outbox::poll_write;
+use super::tls::{Tls, accept_either};
+use super::{Door, Options};
+use bytes::BytesMut;
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use rt::{BoxFuture, Clock, Shutdown, Stream};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use wire::remoting::frame::{FrameError, RawFrame, missing, split};
+use wire::remoting::header::{Header, HeaderError};
+
+/// Bytes asked of the socket at a time.
+const READ_BYTES: usize = 128 << 10;
+/// Room left in the read buffer below which a new one is taken.
+const READ_BYTES_MIN: usize = 16 << 10;
+/// Reads between two turns of other connections on this thread.
+const READS_PER_TURN: usize = 4;
+/// What a request weighs beside its bytes.
+const REQUEST_OVERHEAD_BYTES: usize = 256;
+
+/// Why a connection was closed from this side.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Closed {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("malformed frame: {0}")]
+    Frame(#[from] FrameError),
+    #[error("malformed header: {0}")]
+    Header(#[from] HeaderError),
+    #[error("nothing was heard of the client for {} s", .0.as_secs())]
+    Idle(Duration),
+}
+
+/// What the door is still working on for one connection.
+#[derive(Default)]
+pub struct Work {
+    quick: FuturesUnordered<Task>,
+    patient: FuturesUnordered<Task>,
+    bytes: usize,
+}
+
+struct Task {
+    future: BoxFuture<'static, ()>,
+    bytes: usize,
+}
+
+impl Future for Task {
+    type Output = usize;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        self.future.as_mut().poll(cx).map(|()| self.bytes)
+    }
+}
+
+impl Work {
+    /// Work that ends soon; shutdown waits for it. `bytes`: what the requests behind it weigh.
+    pub fn push(&mut self, bytes: usize, future: BoxFuture<'static, ()>) {
+        let bytes = bytes + REQUEST_OVERHEAD_BYTES;
+        self.bytes += bytes;
+        self.quick.push(Task { future, bytes });
+    }
+
+    /// Work that waits for something to happen (a long poll); shutdown drops it.
+    pub fn push_patient(&mut self, bytes: usize, future: BoxFuture<'static, ()>) {
+        let bytes = bytes + REQUEST_OVERHEAD_BYTES;
+        self.bytes += bytes;
+        self.patient.push(Task { future, bytes });
+    }
+
+    /// Polls what can go on; true if anything ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut ended = false;
+        for tasks in [&mut self.quick, &mut self.patient] {
+            while let Poll::Ready(Some(bytes)) = Pin::new(&mut *tasks).poll_next(cx) {
+                self.bytes -= bytes;
+                ended = true;
+            }
+        }
+        ended
+    }
+}
+
+struct Drive<'a> {
+    socket: Box<dyn Stream>,
+    connection: &'a Arc<Connection>,
+    door: &'a Arc<dyn Door>,
+    options: &'a Options,
+    clock: Arc<dyn Clock>,
+    input: BytesMut,
+    output: BytesMut,
+    work: Work,
+    /// When the client was last heard of, by the monotonic clock.
+    heard: Duration,
+    idle: BoxFuture<'static, ()>,
+    draining: bool,
+}
+
+/// Serves a connection until either side ends it.
+pub(super) async fn run(
+    stream: Box<dyn Stream>,
+    connection: &Arc<Connection>,
+    door: &Arc<dyn Door>,
+    options: &Options,
+    tls: Option<Tls>,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+) -> Result<(), Closed> {
+    let accepted = rt::timeout(options.idle_max, accept_either(stream, tls)).await;
+    let Some((socket, input)) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
+    let heard = clock.monotonic();
+    let mut drive = Drive {
+        socket, connection, door, options, clock, input, output: BytesMut::new(), work: Work::default(), heard,
+        idle: Box::pin(rt::sleep(options.idle_max)), draining: false,
+    };
+    let outcome = {
+        let mut stop = pin!(shutdown.wait());
+        poll_fn(|cx| drive.poll(cx, stop.as_mut())).await
+    };
+    if drive.draining && outcome.is_ok() {
+        let rest = rt::timeout(options.drain_max, poll_fn(|cx| drive.poll_drain(cx))).await;
+        return rest.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+    }
+    outcome
+}
+
+impl Drive<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, stop: Pin<&mut impl Future<Output = ()>>) -> Poll<Result<(), Closed>> {
+        if stop.poll(cx).is_ready() {
+            self.draining = true;
+            return Poll::Ready(Ok(()));
+        }
+        while self.idle.as_mut().poll(cx).is_ready() {
+            let silent = self.clock.monotonic() - self.heard;
+            match self.options.idle_max.checked_sub(silent) {
+                Some(left) if !left.is_zero() => self.idle = Box::pin(rt::sleep(left)),
+                _ => return Poll::Ready(Err(Closed::Idle(self.options.idle_max))),
+            }
+        }
+        self.connection.wake.register(cx.waker());
+        for _ in 0..READS_PER_TURN {
+            // Frames that came with the TLS detection are in the buffer before the first read.
+            self.dispatch()?;
+            self.work.poll(cx);
+            let has_room = self.poll_output(cx)?;
+            if self.connection.is_closed() && self.output.is_empty() && self.connection.outbox_len() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if !has_room || self.work.bytes > self.options.inflight_bytes_max {
+                return Poll::Pending;
+            }
+            match self.poll_input(cx)? {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(_) => self.heard = self.clock.monotonic(),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// After shutdown: no more reading, but what is in work is answered.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        self.work.patient.clear();
+        self.connection.wake.register(cx.waker());
+        self.work.poll(cx);
+        let written = self.poll_output(cx)?;
+        if !self.work.quick.is_empty() || !written || !self.output.is_empty() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.socket).poll_shutdown(cx).map_err(Closed::from)
+    }
+
+    /// Hands complete frames to the door.
+    fn dispatch(&mut self) -> Result<(), Closed> {
+        let mut requests = Vec::new();
+        while let Some(frame) = split(&mut self.input, &self.options.limits)? {
+            match self.answer_to_us(&frame)? {
+                true => {}
+                false => requests.push(frame),
+            }
+        }
+        if !requests.is_empty() {
+            self.door.call(self.connection, requests, &mut self.work);
+        }
+        Ok(())
+    }
+
+    /// Whether a frame answers a question of ours; then it has been delivered.
+    fn answer_to_us(&self, frame: &RawFrame) -> Result<bool, Closed> {
+        if !self.connection.has_calls() {
+            return Ok(false);
+        }
+        let header = Header::parse(frame)?;
+        if !header.is_response() {
+            return Ok(false);
+        }
+        self.connection.answered(&header, frame.body.clone());
+        Ok(true)
+    }
+
+    /// Writes what waits; false if so much waits for the reader that nothing more may be taken in.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+        loop {
+            if self.output.is_empty() {
+                match self.connection.take_outbox() {
+                    Some(bytes) => self.output = bytes,
+                    None => break,
+                }
+            }
+            if poll_write(&mut self.socket, &mut self.output, cx)?.is_pending() {
+                return Ok(self.output.len() + self.connection.outbox_len() <= self.options.inflight_bytes_max);
+            }
+        }
+        // A plain socket has nothing to flush; a TLS one may hold a record back.
+        if let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(cx) {
+            return Err(error.into());
+        }
+        Ok(true)
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, Closed> {
+        let wanted = missing(&self.input, &self.options.limits)?.unwrap_or(0);
+        if self.input.capacity() - self.input.len() < READ_BYTES_MIN.max(wanted) {
+            self.input.reserve(READ_BYTES.max(wanted));
+        }
+        // Dropping the future when it is not ready loses nothing: it holds no bytes.
+        match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(read) => Ok(Poll::Ready(read?)),
+        }
+    }
+}
