@@ -1,0 +1,196 @@
+//! Sending.
+
+use crate::remoting::field::{FieldError, FieldSink, FieldValue, header_fields};
+use crate::remoting::header::Fields;
+
+/// What to store: `SEND_MESSAGE`, `SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE`, `SEND_REPLY_MESSAGE` and its V2. The body is
+/// the message or the batch.
+///
+/// V2 differs only in its one-letter names, so that less travels; see [`SendMessage::parse_short`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SendMessage<'a> {
+    /// Group of the producer.
+    pub producer_group: &'a str,
+    /// Where to store.
+    pub topic: &'a str,
+    /// Topic whose settings a new topic takes.
+    pub default_topic: &'a str,
+    /// Queues of a new topic.
+    pub default_topic_queue_nums: i32,
+    /// Queue, negative for any.
+    pub queue_id: i32,
+    /// Bits: compressed, transaction state, address families.
+    pub sys_flag: i32,
+    /// Milliseconds of the Unix epoch on the client's clock.
+    pub born_timestamp: i64,
+    /// Free for the application.
+    pub flag: i32,
+    /// Property text.
+    pub properties: Option<&'a str>,
+    /// How often a retried message was tried.
+    pub reconsume_times: Option<i32>,
+    /// Unit mode of the client.
+    pub unit_mode: Option<bool>,
+    /// Tries before the dead letter queue, of a retried message.
+    pub max_reconsume_times: Option<i32>,
+    /// The body is a batch.
+    pub batch: Option<bool>,
+    /// Broker that the client means.
+    pub broker_name: Option<&'a str>,
+}
+
+/// Long name, short name.
+const NAMES: [(&str, &str); 14] = [
+    ("producerGroup", "a"),
+    ("topic", "b"),
+    ("defaultTopic", "c"),
+    ("defaultTopicQueueNums", "d"),
+    ("queueId", "e"),
+    ("sysFlag", "f"),
+    ("bornTimestamp", "g"),
+    ("flag", "h"),
+    ("properties", "i"),
+    ("reconsumeTimes", "j"),
+    ("unitMode", "k"),
+    ("maxReconsumeTimes", "l"),
+    ("batch", "m"),
+    ("bname", "n"),
+];
+
+impl<'a> SendMessage<'a> {
+    /// Reads the long names of `SEND_MESSAGE` and `SEND_REPLY_MESSAGE`.
+    ///
+    /// # Errors
+    /// [`FieldError`] names the first field that is missing or malformed.
+    pub fn parse(fields: &'a Fields<'_>) -> Result<Self, FieldError> {
+        let mut slots = [None; NAMES.len()];
+        for (name, value) in fields.iter() {
+            if let Some(at) = NAMES.iter().position(|(long, _)| *long == name) {
+                slots[at] = Some(value);
+            }
+        }
+        Self::from_slots(&slots, |at| NAMES[at].0)
+    }
+
+    /// Reads the one-letter names of `SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE` and `SEND_REPLY_MESSAGE_V2`.
+    ///
+    /// # Errors
+    /// As [`SendMessage::parse`].
+    #[inline]
+    pub fn parse_short(fields: &'a Fields<'_>) -> Result<Self, FieldError> {
+        let mut slots = [None; NAMES.len()];
+        for (name, value) in fields.iter() {
+            if let [letter @ b'a'..=b'n'] = name.as_bytes() {
+                slots[usize::from(letter - b'a')] = Some(value);
+            } else if name == "bname" {
+                slots[13] = slots[13].or(Some(value));
+            }
+        }
+        Self::from_slots(&slots, |at| NAMES[at].1)
+    }
+
+    #[inline]
+    fn from_slots(slots: &[Option<&'a str>; 14], name: impl Fn(usize) -> &'static str) -> Result<Self, FieldError> {
+        Ok(Self {
+            producer_group: FieldValue::read(name(0), slots[0])?,
+            topic: FieldValue::read(name(1), slots[1])?,
+            default_topic: FieldValue::read(name(2), slots[2])?,
+            default_topic_queue_nums: FieldValue::read(name(3), slots[3])?,
+            queue_id: FieldValue::read(name(4), slots[4])?,
+            sys_flag: FieldValue::read(name(5), slots[5])?,
+            born_timestamp: FieldValue::read(name(6), slots[6])?,
+            flag: FieldValue::read(name(7), slots[7])?,
+            properties: FieldValue::read(name(8), slots[8])?,
+            reconsume_times: FieldValue::read(name(9), slots[9])?,
+            unit_mode: FieldValue::read(name(10), slots[10])?,
+            max_reconsume_times: FieldValue::read(name(11), slots[11])?,
+            batch: FieldValue::read(name(12), slots[12])?,
+            broker_name: FieldValue::read(name(13), slots[13])?,
+        })
+    }
+
+    /// Writes the long names.
+    pub fn write(&self, sink: &mut impl FieldSink) {
+        self.write_named(|at| NAMES[at].0, sink);
+    }
+
+    /// Writes the one-letter names.
+    pub fn write_short(&self, sink: &mut impl FieldSink) {
+        self.write_named(|at| NAMES[at].1, sink);
+    }
+
+    fn write_named(&self, name: impl Fn(usize) -> &'static str, sink: &mut impl FieldSink) {
+        self.producer_group.write(name(0), sink);
+        self.topic.write(name(1), sink);
+        self.default_topic.write(name(2), sink);
+        self.default_topic_queue_nums.write(name(3), sink);
+        self.queue_id.write(name(4), sink);
+        self.sys_flag.write(name(5), sink);
+        self.born_timestamp.write(name(6), sink);
+        self.flag.write(name(7), sink);
+        self.properties.write(name(8), sink);
+        self.reconsume_times.write(name(9), sink);
+        self.unit_mode.write(name(10), sink);
+        self.max_reconsume_times.write(name(11), sink);
+        self.batch.write(name(12), sink);
+        self.broker_name.write(name(13), sink);
+    }
+}
+
+header_fields! {
+    /// `RECALL_MESSAGE`: takes back a timed message that has not fallen due.
+    pub struct RecallMessage<'a> {
+        producer_group: Option<&'a str> = "producerGroup",
+        topic: &'a str = "topic",
+        recall_handle: &'a str = "recallHandle",
+    }
+
+    /// `END_TRANSACTION`, often one-way.
+    pub struct EndTransaction<'a> {
+        topic: Option<&'a str> = "topic",
+        producer_group: &'a str = "producerGroup",
+        tran_state_table_offset: i64 = "tranStateTableOffset",
+        commit_log_offset: i64 = "commitLogOffset",
+        commit_or_rollback: i32 = "commitOrRollback",
+        from_transaction_check: Option<bool> = "fromTransactionCheck",
+        msg_id: &'a str = "msgId",
+        transaction_id: Option<&'a str> = "transactionId",
+    }
+
+    /// `CHECK_TRANSACTION_STATE`, server to client; the body is the half message.
+    pub struct CheckTransactionState<'a> {
+        topic: Option<&'a str> = "topic",
+        tran_state_table_offset: i64 = "tranStateTableOffset",
+        commit_log_offset: i64 = "commitLogOffset",
+        msg_id: Option<&'a str> = "msgId",
+        transaction_id: Option<&'a str> = "transactionId",
+        offset_msg_id: Option<&'a str> = "offsetMsgId",
+    }
+
+    /// `PUSH_REPLY_MESSAGE_TO_CLIENT`, server to client; the body is the reply.
+    pub struct PushReply<'a> {
+        producer_group: &'a str = "producerGroup",
+        topic: &'a str = "topic",
+        default_topic: &'a str = "defaultTopic",
+        default_topic_queue_nums: i32 = "defaultTopicQueueNums",
+        queue_id: i32 = "queueId",
+        sys_flag: i32 = "sysFlag",
+        born_timestamp: i64 = "bornTimestamp",
+        flag: i32 = "flag",
+        properties: Option<&'a str> = "properties",
+        reconsume_times: Option<i32> = "reconsumeTimes",
+        unit_mode: Option<bool> = "unitMode",
+        born_host: &'a str = "bornHost",
+        store_host: &'a str = "storeHost",
+        store_timestamp: i64 = "storeTimestamp",
+    }
+}
+
+impl EndTransaction<'_> {
+    /// `commit_or_rollback` of a commit.
+    pub const COMMIT: i32 = 8;
+    /// `commit_or_rollback` of a rollback.
+    pub const ROLLBACK: i32 = 12;
+    /// `commit_or_rollback` of a producer that cannot tell yet.
+    pub const UNKNOWN: i32 = 0;
+}
