@@ -1,0 +1,3 @@
+//! The commit log.
+
+pub(crate) mod append;
