@@ -104,11 +104,11 @@ pub(crate) fn spawn_thread(name: &str, signal: Signal, mut stage: impl Stage) ->
 }
 
 pub(crate) fn spawn_simulated(random: Arc<dyn Random>, signal: Signal, mut stage: impl Stage) -> StageHandle {
-    /// Longest time, in simulated microseconds, that a stage takes to get the processor.
-    const DELAY_MICROS_MAX: u64 = 200;
+    /// Longest time, in simulated milliseconds, that a stage takes to get the processor.
+    const DELAY_MILLIS_MAX: u64 = 4;
     let run = async move {
         loop {
-            tokio::time::sleep(Duration::from_micros(random.below(DELAY_MICROS_MAX))).await;
+            tokio::time::sleep(Duration::from_millis(random.below(DELAY_MILLIS_MAX))).await;
             match stage.step() {
                 Step::Again => {}
                 Step::Wait => {
@@ -126,5 +126,5 @@ pub(crate) fn spawn_simulated(random: Arc<dyn Random>, signal: Signal, mut stage
             }
         }
     };
-    StageHandle(Running::Task(tokio::spawn(run)))
+    StageHandle(Running::Task(crate::spawn(run)))
 }

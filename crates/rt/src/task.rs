@@ -17,11 +17,17 @@ pub struct Elapsed;
 
 /// Runs a future as a task of its own.
 pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> TaskHandle<T> {
-    tokio::spawn(task)
+    crate::sim::scope::spawn(task)
 }
 
-/// Runs work that blocks (cold reads, DNS) away from the tasks.
+/// Runs work that blocks (cold reads, DNS) away from the tasks. In a simulation it is a task like the others.
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
+    if crate::sim::is_running() {
+        return spawn(async move {
+            tokio::task::yield_now().await;
+            work()
+        });
+    }
     tokio::task::spawn_blocking(work)
 }
 
