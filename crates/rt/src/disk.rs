@@ -76,6 +76,11 @@ pub trait File: Send + Sync {
     }
     /// Cuts or extends the file to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The first position from `at` on where the file may hold anything but zeros; `None` if there is none. A disk that
+    /// cannot tell says `at` itself.
+    fn data_from(&self, at: u64) -> io::Result<Option<u64>> {
+        Ok((at < self.len()?).then_some(at))
+    }
     /// Says how a range will be used; advice only.
     fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()>;
     /// The file's first `len` bytes as memory that shows later writes, or `None` where the disk cannot.

@@ -128,6 +128,15 @@ impl File for RealFile {
         self.0.set_len(len)
     }
 
+    fn data_from(&self, at: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            Err(rustix::io::Errno::INVAL) => Ok((at < self.len()?).then_some(at)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()> {
         let advice = match access {
             Access::WillRead => Advice::WillNeed,
