@@ -1,0 +1,204 @@
+package io.trefoil.e2e;
+
+import java.util.Set;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+
+/** Consumer groups through the official admin client. */
+final class GroupScenarios {
+    private static final int TIMEOUT_MS = 5_000;
+
+    private GroupScenarios() {
+    }
+
+    static void list(Scenario.Area area) {
+        area.add("group-create-update", GroupScenarios::createUpdate);
+        area.add("group-delete", GroupScenarios::delete);
+        area.add("group-disabled", GroupScenarios::disabled);
+        area.add("group-lag", GroupScenarios::lag);
+        area.add("group-connection", GroupScenarios::connection);
+        area.add("group-running-info", GroupScenarios::runningInfo);
+        area.add("group-reset-online", GroupScenarios::resetOnline);
+        area.add("group-reset-offline", GroupScenarios::resetOffline);
+        area.add("group-who-consumes", GroupScenarios::whoConsumes);
+        area.add("group-clone-offset", GroupScenarios::cloneOffset);
+        area.add("group-producer-connection", GroupScenarios::producerConnection);
+    }
+
+    private static void createUpdate(Stage stage) throws Exception {
+        String name = stage.name("g");
+        var group = Versioned.group(name);
+        group.setRetryMaxTimes(5);
+        group.setRetryQueueNums(2);
+        group.setConsumeBroadcastEnable(false);
+        for (String master : stage.endpoint.masters()) {
+            stage.admin.createAndUpdateSubscriptionGroupConfig(master, group);
+            var seen = stage.admin.examineSubscriptionGroupConfig(master, name);
+            Check.equal(name, seen.getGroupName(), "name");
+            Check.equal(5, seen.getRetryMaxTimes(), "most retries");
+            Check.equal(2, seen.getRetryQueueNums(), "retry queues");
+            Check.equal(false, seen.isConsumeBroadcastEnable(), "broadcast");
+            group.setRetryMaxTimes(9);
+            stage.admin.createAndUpdateSubscriptionGroupConfig(master, group);
+            var all = stage.admin.getAllSubscriptionGroup(master, TIMEOUT_MS).getSubscriptionGroupTable();
+            Check.equal(9, all.get(name).getRetryMaxTimes(), "most retries after an update");
+            Check.that(stage.admin.getUserSubscriptionGroup(master, TIMEOUT_MS).getSubscriptionGroupTable().containsKey(name),
+                "not among the users' groups");
+            Facts.note("groups that are not of the tests: " + all.keySet().stream().filter(g -> !g.contains("e2e")).sorted().toList());
+        }
+    }
+
+    private static void delete(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        Collected seen = new Collected();
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "*", seen);
+        seen.await(stage.sendNumbered(topic, "A", 0, 5));
+        consumer.shutdown();
+        for (String master : stage.endpoint.masters()) {
+            Check.that(stage.admin.getAllSubscriptionGroup(master, TIMEOUT_MS).getSubscriptionGroupTable().containsKey(stage.name("g")),
+                "a group that consumed is not listed");
+            stage.admin.deleteSubscriptionGroup(master, stage.name("g"), true);
+            Check.that(!stage.admin.getAllSubscriptionGroup(master, TIMEOUT_MS).getSubscriptionGroupTable().containsKey(stage.name("g")),
+                "the deleted group is listed");
+        }
+        Collected again = new Collected();
+        stage.collect("g", topic, "*", again);
+        again.awaitExactly(Set.of("m0", "m1", "m2", "m3", "m4"));
+    }
+
+    private static void disabled(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        stage.sendNumbered(topic, "A", 0, 1);
+        var group = Versioned.group(stage.name("g"));
+        group.setConsumeEnable(false);
+        for (String master : stage.endpoint.masters()) {
+            stage.admin.createAndUpdateSubscriptionGroupConfig(master, group);
+        }
+        Check.fails("pull by a disabled group", () -> stage.pull("g").pull(stage.queues(topic).get(0), "*", 0, 1))
+            .withCode(Code.NO_PERMISSION);
+    }
+
+    private static long lag(Stage stage, String group, String topic) throws Exception {
+        return stage.admin.examineConsumeStats(stage.name(group), topic).getOffsetTable().values().stream()
+            .mapToLong(o -> o.getBrokerOffset() - o.getConsumerOffset()).sum();
+    }
+
+    private static void lag(Stage stage) throws Exception {
+        String topic = stage.topic("t", 2);
+        Collected seen = new Collected();
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "*", seen);
+        seen.await(stage.sendNumbered(topic, "A", 0, 10));
+        Check.eventuallyAnswers("lag 0 while it consumes", () -> lag(stage, "g", topic) == 0);
+        var stats = stage.admin.examineConsumeStats(stage.name("g"));
+        Facts.note("topics in the statistics: " + stats.getOffsetTable().keySet());
+        consumer.shutdown();
+        stage.sendNumbered(topic, "A", 10, 7);
+        Check.eventuallyAnswers("lag 7", () -> lag(stage, "g", topic) == 7);
+        Facts.note("lag of a group that never was -> " + Check.fails("lag of nothing",
+            () -> stage.admin.examineConsumeStats(stage.name("never"))));
+    }
+
+    private static void connection(Stage stage) throws Exception {
+        String topic = stage.topic("t", 2);
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "A || B", new Collected());
+        Check.eventuallyAnswers("the connection",
+            () -> stage.admin.examineConsumerConnectionInfo(stage.name("g")).getConnectionSet().size() == 1);
+        var info = stage.admin.examineConsumerConnectionInfo(stage.name("g"));
+        var one = info.getConnectionSet().iterator().next();
+        Check.equal(consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId(), one.getClientId(), "client id");
+        Check.equal("JAVA", one.getLanguage().name(), "language");
+        Facts.note("connection " + one.getClientAddr() + " version " + one.getVersion());
+        Check.equal("CONSUME_PASSIVELY", info.getConsumeType().name(), "consume type");
+        Check.equal("CLUSTERING", info.getMessageModel().name(), "message model");
+        Check.equal("CONSUME_FROM_FIRST_OFFSET", info.getConsumeFromWhere().name(), "start");
+        Check.equal("A || B", info.getSubscriptionTable().get(topic).getSubString(), "subscription");
+        Check.that(info.getSubscriptionTable().containsKey("%RETRY%" + stage.name("g")), "no subscription of the retry topic");
+        consumer.shutdown();
+        Check.Failure gone = Check.fails("connections of a group that left", () -> stage.admin.examineConsumerConnectionInfo(stage.name("g")));
+        gone.withCode(Code.CONSUMER_NOT_ONLINE);
+    }
+
+    private static void runningInfo(Stage stage) throws Exception {
+        String topic = stage.topic("t", 2);
+        Collected seen = new Collected();
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "*", seen);
+        seen.await(stage.sendNumbered(topic, "A", 0, 10));
+        String client = consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId();
+        var info = stage.admin.getConsumerRunningInfo(stage.name("g"), client, true);
+        Check.that(info.getMqTable().keySet().containsAll(stage.queues(topic)), "queues " + info.getMqTable().keySet());
+        Check.that(info.getJstack() != null && info.getJstack().contains("Thread"), "no thread stacks");
+        var message = seen.all().get(0);
+        var direct = stage.admin.consumeMessageDirectly(stage.name("g"), client, topic, message.getMsgId());
+        Check.equal("CR_SUCCESS", direct.getConsumeResult().name(), "result of a message consumed on request");
+        Check.equal(11, seen.size(), "deliveries");
+    }
+
+    private static void resetOnline(Stage stage) throws Exception {
+        String topic = stage.topic("t", 2);
+        Collected seen = new Collected();
+        stage.collect("g", topic, "*", seen);
+        Set<String> sent = stage.sendNumbered(topic, "A", 0, 10);
+        seen.awaitExactly(sent);
+        Check.eventuallyAnswers("lag 0", () -> lag(stage, "g", topic) == 0);
+        var table = stage.admin.resetOffsetByTimestamp(topic, stage.name("g"), 0, true);
+        Facts.note("reset online -> " + table);
+        Check.equal(stage.queues(topic).size(), table.size(), "queues that were reset");
+        table.values().forEach(offset -> Check.equal(0L, offset, "offset after the reset"));
+        Check.eventually("everything once more", () -> seen.size() >= 20, seen::size);
+        Check.equal(sent, seen.bodies(), "bodies");
+    }
+
+    private static void resetOffline(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        Collected seen = new Collected();
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "*", seen);
+        Set<String> sent = stage.sendNumbered(topic, "A", 0, 10);
+        seen.awaitExactly(sent);
+        consumer.shutdown();
+        try {
+            Facts.note("reset offline -> " + stage.admin.resetOffsetByTimestamp(topic, stage.name("g"), 0, true));
+        } catch (org.apache.rocketmq.client.exception.MQClientException e) {
+            Facts.note("reset offline -> " + e.getResponseCode() + " " + e.getErrorMessage());
+            Check.equal(Code.CONSUMER_NOT_ONLINE, e.getResponseCode(), "code of " + e.getErrorMessage());
+            // What the official command line tool does then: it writes the offsets itself.
+            var rolled = stage.admin.resetOffsetByTimestampOld(stage.name("g"), topic, 0, true);
+            Check.equal(stage.queues(topic).size(), rolled.size(), "queues that were rolled back");
+        }
+        Collected again = new Collected();
+        stage.collect("g", topic, "*", again);
+        again.awaitExactly(sent);
+    }
+
+    private static void whoConsumes(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        Collected seen = new Collected();
+        stage.collect("g", topic, "*", seen);
+        seen.await(stage.sendNumbered(topic, "A", 0, 3));
+        Check.eventuallyAnswers("the group of the topic",
+            () -> stage.admin.queryTopicConsumeByWho(topic).getGroupList().contains(stage.name("g")));
+        Versioned.checkSubscription(stage, "g", topic);
+        var spans = stage.admin.queryConsumeTimeSpan(topic, stage.name("g"));
+        Check.equal(stage.queues(topic).size(), spans.size(), "time spans");
+    }
+
+    private static void cloneOffset(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        Collected seen = new Collected();
+        DefaultMQPushConsumer consumer = stage.collect("g", topic, "*", seen);
+        seen.await(stage.sendNumbered(topic, "A", 0, 10));
+        consumer.shutdown();
+        stage.admin.cloneGroupOffset(stage.name("g"), stage.name("copy"), topic, false);
+        Set<String> fresh = stage.sendNumbered(topic, "A", 10, 5);
+        Collected copy = new Collected();
+        stage.collect("copy", topic, "*", copy);
+        copy.awaitExactly(fresh);
+    }
+
+    private static void producerConnection(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        var own = stage.producer("p");
+        own.start();
+        own.send(new org.apache.rocketmq.common.message.Message(topic, Stage.bytes("m0")));
+        Check.eventuallyAnswers("the producer's connection",
+            () -> stage.admin.examineProducerConnectionInfo(stage.name("p"), topic).getConnectionSet().size() == 1);
+    }
+}

@@ -1,0 +1,25 @@
+package io.trefoil.e2e;
+
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
+import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
+
+/** What has to be constructed by name and lives in another package in 5.x. */
+final class Versioned {
+    private Versioned() {
+    }
+
+    static SubscriptionGroupConfig group(String name) {
+        var group = new SubscriptionGroupConfig();
+        group.setGroupName(name);
+        return group;
+    }
+
+    static void broadcast(DefaultMQPushConsumer consumer) {
+        consumer.setMessageModel(MessageModel.BROADCASTING);
+    }
+
+    /** Asked by the 5.x admin client only. */
+    static void checkSubscription(Stage stage, String group, String topic) {
+    }
+}
