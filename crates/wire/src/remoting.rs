@@ -14,6 +14,7 @@
 pub mod batch;
 pub mod body;
 pub mod code;
+mod escape;
 pub mod field;
 pub mod frame;
 pub mod header;

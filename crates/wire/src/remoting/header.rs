@@ -10,12 +10,11 @@ mod json;
 mod tests;
 
 use crate::remoting::code::{RequestCode, ResponseCode};
+use crate::remoting::escape::EscapeError;
 use crate::remoting::frame::{Encoding, RawFrame};
 pub use fields::Fields;
 use std::borrow::Cow;
 use thiserror::Error;
-
-pub(crate) use json::unescape_from;
 
 /// Most extension fields of one header.
 pub const FIELDS_MAX: usize = 256;
@@ -139,4 +138,14 @@ pub enum HeaderError {
     /// No code.
     #[error("header has no code")]
     NoCode,
+}
+
+impl HeaderError {
+    fn from_escape(error: EscapeError, bytes: usize) -> Self {
+        match error {
+            EscapeError::Truncated => HeaderError::Truncated { bytes, inside: "a string" },
+            EscapeError::Unknown { at } => HeaderError::Syntax { at, expected: "a known escape" },
+            EscapeError::NotHex { at } => HeaderError::Syntax { at, expected: "a hexadecimal digit" },
+        }
+    }
 }

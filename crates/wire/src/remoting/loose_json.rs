@@ -1,1 +1,63 @@
-//! loose_json
+//! JSON bodies in the original's dialect.
+//!
+//! Its serializer writes maps with number keys bare, `{0:"a"}`, and maps keyed by objects with the object as key,
+//! `{{"brokerName":"a","queueId":7,"topic":"T"}:1}`. Newer clients ask for strict JSON. This module reads both and
+//! writes either: [`from_slice`], [`to_vec`].
+//!
+//! Reading tolerates more, as the original does: single quotes, unquoted keys, extra commas, `NaN`, `Set[…]`, null
+//! where a value is wanted.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use read::{DEPTH_MAX, LooseError, normalise};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// Which JSON to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As the standard has it: every key is a quoted text.
+    Strict,
+    /// As the original writes it: number keys bare, object keys as objects.
+    Loose,
+}
+
+/// Why a body cannot be read.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// Not JSON in any dialect.
+    #[error("body is not JSON: {0}")]
+    Syntax(#[from] LooseError),
+    /// JSON, but not of the wanted shape.
+    #[error("body has an unexpected shape: {0}")]
+    Shape(#[from] serde_json::Error),
+}
+
+/// Reads a body in either dialect. Keys that are objects come as their JSON text, as `queue_map` wants them.
+///
+/// # Errors
+/// [`BodyError`] when the body is no JSON or of another shape than `T`.
+pub fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
+    // Nearly all bodies are strict JSON, and no loose text passes for strict with another meaning.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    Ok(serde_json::from_slice(&normalise(body)?)?)
+}
+
+/// Writes a body.
+///
+/// # Panics
+/// When `value` holds a map whose keys are neither texts nor numbers; no type of [`body`](super::body) does.
+pub fn to_vec<T: Serialize + ?Sized>(value: &T, dialect: Dialect) -> Vec<u8> {
+    match dialect {
+        Dialect::Strict => serde_json::to_vec(value),
+        Dialect::Loose => write::to_vec(value),
+    }
+    .expect("bodies have text and number keys only")
+}

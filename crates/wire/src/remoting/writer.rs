@@ -4,6 +4,7 @@
 //! intermediate map, no format strings.
 
 use crate::remoting::code::VERSION;
+use crate::remoting::escape::put_escaped;
 use crate::remoting::field::FieldSink;
 use crate::remoting::frame::Encoding;
 use crate::remoting::header::{FLAG_ONE_WAY, FLAG_RESPONSE};
@@ -298,30 +299,4 @@ pub(crate) fn decimal(digits: &mut [u8; 20], value: i64) -> &[u8] {
         digits[at] = b'-';
     }
     &digits[at..]
-}
-
-/// Appends `text` with JSON escapes, without the quotes.
-#[inline]
-pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    let mut run = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        buf.extend_from_slice(&bytes[run..at]);
-        run = at + 1;
-        match byte {
-            b'"' | b'\\' => buf.extend_from_slice(&[b'\\', byte]),
-            b'\n' => buf.extend_from_slice(b"\\n"),
-            b'\r' => buf.extend_from_slice(b"\\r"),
-            b'\t' => buf.extend_from_slice(b"\\t"),
-            _ => {
-                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-                buf.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-        }
-    }
-    buf.extend_from_slice(&bytes[run..]);
 }

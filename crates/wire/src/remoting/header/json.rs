@@ -5,6 +5,7 @@
 
 use super::{DEPTH_MAX, Fields, Header, HeaderError};
 use crate::remoting::code::Language;
+use crate::remoting::escape::{special, unescape_from};
 use std::borrow::Cow;
 
 type Result<T> = std::result::Result<T, HeaderError>;
@@ -169,7 +170,8 @@ impl<'a> Scanner<'a> {
                 Ok(Cow::Borrowed(&self.text[start..self.at - 1]))
             }
             Some(_) => {
-                let (text, after) = unescape_from(self.text, start, self.at, b'"')?;
+                let (text, after) = unescape_from(self.text, start, self.at, b'"')
+                    .map_err(|e| HeaderError::from_escape(e, self.bytes.len()))?;
                 self.at = after;
                 Ok(Cow::Owned(text))
             }
@@ -221,97 +223,4 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
-}
-
-/// Index of the first quote or backslash at or after `from`, the length when there is none.
-#[inline]
-fn special(bytes: &[u8], from: usize) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    // A byte of `word` is zero exactly where the lowest set high bit is; higher ones may be false, so take the lowest.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let hits = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while at < bytes.len() && bytes[at] != b'"' && bytes[at] != b'\\' {
-        at += 1;
-    }
-    at
-}
-
-/// Decodes the string that began at `start` and has its first escape at `escape`; gives the text and the index after
-/// the closing `quote`. Lone surrogates become U+FFFD: the original's texts may hold them, UTF-8 cannot.
-pub(crate) fn unescape_from(text: &str, start: usize, escape: usize, quote: u8) -> Result<(String, usize)> {
-    let bytes = text.as_bytes();
-    let truncated = || HeaderError::Truncated { bytes: bytes.len(), inside: "a string" };
-    let mut out = String::with_capacity((escape - start + 64).min(bytes.len() - start));
-    let mut run = start;
-    let mut at = escape;
-    loop {
-        match bytes.get(at).ok_or_else(truncated)? {
-            b if *b == quote => {
-                out.push_str(&text[run..at]);
-                return Ok((out, at + 1));
-            }
-            b'\\' => {
-                out.push_str(&text[run..at]);
-                let (decoded, after) = escape_at(text, at)?;
-                out.push(decoded);
-                (run, at) = (after, after);
-            }
-            _ if quote == b'"' => at = special(bytes, at + 1),
-            _ => at += 1,
-        }
-    }
-}
-
-/// The character of the escape at `at` and the index after it.
-#[inline]
-fn escape_at(text: &str, at: usize) -> Result<(char, usize)> {
-    let bytes = text.as_bytes();
-    let kind = *bytes.get(at + 1).ok_or(HeaderError::Truncated { bytes: bytes.len(), inside: "an escape" })?;
-    let plain = match kind {
-        b'u' => return unicode_escape(bytes, at),
-        b'x' => return Ok((char::from(hex(bytes, at + 2, 2)? as u8), at + 4)),
-        b'"' | b'\\' | b'/' | b'\'' => char::from(kind),
-        b'b' => '\u{8}',
-        b'f' | b'F' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'v' => '\u{b}',
-        b'0'..=b'7' => char::from(kind - b'0'),
-        _ => return Err(HeaderError::Syntax { at, expected: "a known escape" }),
-    };
-    Ok((plain, at + 2))
-}
-
-#[inline]
-fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize)> {
-    let unit = hex(bytes, at + 2, 4)?;
-    let after = at + 6;
-    if (0xD800..0xDC00).contains(&unit) && bytes.get(after..after + 2) == Some(b"\\u") {
-        let low = hex(bytes, after + 2, 4)?;
-        if (0xDC00..0xE000).contains(&low) {
-            let point = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
-            return Ok((char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), after + 6));
-        }
-    }
-    Ok((char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), after))
-}
-
-#[inline]
-fn hex(bytes: &[u8], at: usize, digits: usize) -> Result<u32> {
-    let mut value = 0;
-    for i in at..at + digits {
-        let digit = bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
-        value = value << 4 | digit.ok_or(HeaderError::Syntax { at: i, expected: "a hexadecimal digit" })?;
-    }
-    Ok(value)
 }

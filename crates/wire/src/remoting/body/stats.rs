@@ -1,0 +1,86 @@
+//! Progress and rates.
+
+use super::{MessageQueue, QueueMap, SubscriptionData, body};
+use std::collections::BTreeMap;
+
+body! {
+    /// Answer of `GET_CONSUME_STATS`.
+    pub struct ConsumeStats {
+        #[serde(with = "super::queue_map")]
+        offset_table: QueueMap<OffsetWrapper>,
+        consume_tps: f64,
+    }
+
+    /// How far a group is in one queue; times in milliseconds.
+    #[derive(Copy, Eq)]
+    pub struct OffsetWrapper {
+        broker_offset: i64,
+        consumer_offset: i64,
+        pull_offset: i64,
+        last_timestamp: i64,
+    }
+
+    /// Answer of `GET_TOPIC_STATS_INFO`.
+    pub struct TopicStatsTable {
+        #[serde(with = "super::queue_map")]
+        offset_table: QueueMap<TopicOffset>,
+        topic_put_tps: f64,
+    }
+
+    /// Extent of one queue.
+    #[derive(Copy, Eq)]
+    pub struct TopicOffset {
+        min_offset: i64,
+        max_offset: i64,
+        last_update_timestamp: i64,
+    }
+
+    /// Answer of `QUERY_CONSUME_TIME_SPAN`.
+    #[derive(Eq)]
+    pub struct ConsumeTimeSpan {
+        consume_time_span_set: Vec<QueueTimeSpan>,
+    }
+
+    /// Times in one queue, in milliseconds of the Unix epoch; `delay_time` is a duration.
+    #[derive(Eq)]
+    pub struct QueueTimeSpan {
+        message_queue: MessageQueue,
+        min_time_stamp: i64,
+        max_time_stamp: i64,
+        consume_time_stamp: i64,
+        delay_time: i64,
+    }
+
+    /// Answer of `GET_BROKER_CONSUME_STATS`; the inner key is a group.
+    pub struct ConsumeStatsList {
+        consume_stats_list: Vec<BTreeMap<String, Vec<ConsumeStats>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        broker_addr: Option<String>,
+        total_diff: i64,
+        total_inflight_diff: i64,
+    }
+
+    /// Answer of `VIEW_BROKER_STATS_DATA`.
+    pub struct BrokerStatsData {
+        stats_minute: BrokerStatsItem,
+        stats_hour: BrokerStatsItem,
+        stats_day: BrokerStatsItem,
+    }
+
+    /// One rate.
+    #[derive(Copy)]
+    pub struct BrokerStatsItem {
+        sum: i64,
+        tps: f64,
+        avgpt: f64,
+    }
+
+    /// Answer of `QUERY_SUBSCRIPTION_BY_CONSUMER`.
+    #[derive(Eq)]
+    pub struct SubscriptionAnswer {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscription_data: Option<SubscriptionData>,
+        group: String,
+        topic: String,
+    }
+}

@@ -1,0 +1,137 @@
+//! Escapes in JSON texts, both ways; shared by headers and bodies.
+
+use bytes::BytesMut;
+
+/// Why a text cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EscapeError {
+    /// The closing quote is missing.
+    Truncated,
+    /// A backslash before something unexpected.
+    Unknown { at: usize },
+    /// Not a hexadecimal digit.
+    NotHex { at: usize },
+}
+
+/// Index of the first quote or backslash at or after `from`, the length when there is none.
+#[inline]
+pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // A byte of `word` is zero exactly where the lowest set high bit is; higher ones may be false, so take the lowest.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let hits = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && bytes[at] != b'"' && bytes[at] != b'\\' {
+        at += 1;
+    }
+    at
+}
+
+/// Decodes the string that began at `start` and has its first escape at `escape`; gives the text and the index after
+/// the closing `quote`. Lone surrogates become U+FFFD: the original's texts may hold them, UTF-8 cannot.
+pub(crate) fn unescape_from(
+    text: &str,
+    start: usize,
+    escape: usize,
+    quote: u8,
+) -> Result<(String, usize), EscapeError> {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity((escape - start + 64).min(bytes.len() - start));
+    let mut run = start;
+    let mut at = escape;
+    loop {
+        match bytes.get(at).ok_or(EscapeError::Truncated)? {
+            b if *b == quote => {
+                out.push_str(&text[run..at]);
+                return Ok((out, at + 1));
+            }
+            b'\\' => {
+                out.push_str(&text[run..at]);
+                let (decoded, after) = escape_at(text, at)?;
+                out.push(decoded);
+                (run, at) = (after, after);
+            }
+            _ if quote == b'"' => at = special(bytes, at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// The character of the escape at `at` and the index after it.
+#[inline]
+fn escape_at(text: &str, at: usize) -> Result<(char, usize), EscapeError> {
+    let bytes = text.as_bytes();
+    let kind = *bytes.get(at + 1).ok_or(EscapeError::Truncated)?;
+    let plain = match kind {
+        b'u' => return unicode_escape(bytes, at),
+        b'x' => return Ok((char::from(hex(bytes, at + 2, 2)? as u8), at + 4)),
+        b'"' | b'\\' | b'/' | b'\'' => char::from(kind),
+        b'b' => '\u{8}',
+        b'f' | b'F' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'v' => '\u{b}',
+        b'0'..=b'7' => char::from(kind - b'0'),
+        _ => return Err(EscapeError::Unknown { at }),
+    };
+    Ok((plain, at + 2))
+}
+
+#[inline]
+fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize), EscapeError> {
+    let unit = hex(bytes, at + 2, 4)?;
+    let after = at + 6;
+    if (0xD800..0xDC00).contains(&unit) && bytes.get(after..after + 2) == Some(b"\\u") {
+        let low = hex(bytes, after + 2, 4)?;
+        if (0xDC00..0xE000).contains(&low) {
+            let point = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+            return Ok((char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), after + 6));
+        }
+    }
+    Ok((char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), after))
+}
+
+#[inline]
+fn hex(bytes: &[u8], at: usize, digits: usize) -> Result<u32, EscapeError> {
+    let mut value = 0;
+    for i in at..at + digits {
+        let digit = bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
+        value = value << 4 | digit.ok_or(EscapeError::NotHex { at: i })?;
+    }
+    Ok(value)
+}
+
+/// Appends `text` with JSON escapes, without the quotes.
+#[inline]
+pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    let mut run = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        buf.extend_from_slice(&bytes[run..at]);
+        run = at + 1;
+        match byte {
+            b'"' | b'\\' => buf.extend_from_slice(&[b'\\', byte]),
+            b'\n' => buf.extend_from_slice(b"\\n"),
+            b'\r' => buf.extend_from_slice(b"\\r"),
+            b'\t' => buf.extend_from_slice(b"\\t"),
+            _ => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                buf.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+    }
+    buf.extend_from_slice(&bytes[run..]);
+}
