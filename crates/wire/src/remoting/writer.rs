@@ -24,7 +24,8 @@ const BINARY_LANGUAGE_JAVA: u8 = 0;
 
 /// Writes one frame at the end of a buffer.
 ///
-/// End it with one of the `finish` methods; a writer dropped before takes its bytes back out of the buffer.
+/// End it with one of the `finish` methods, or take it back with [`FrameWriter::abandon`]; otherwise half a frame stays
+/// in the buffer. There is no clean-up on drop, so that the buffer is free again right after the last call.
 #[derive(Debug)]
 #[must_use = "a frame counts only once finished"]
 pub struct FrameWriter<'b> {
@@ -35,7 +36,6 @@ pub struct FrameWriter<'b> {
     remark_at: usize,
     /// Where the value of the binary fields length or the first JSON field stands; 0 before the first field.
     fields_at: usize,
-    finished: bool,
 }
 
 impl<'b> FrameWriter<'b> {
@@ -82,7 +82,7 @@ impl<'b> FrameWriter<'b> {
             }
         };
         let remark_at = buf.len();
-        Self { buf, start, encoding, remark_at, fields_at: 0, finished: false }
+        Self { buf, start, encoding, remark_at, fields_at: 0 }
     }
 
     /// Sets the remark, once. Cheapest before the first field.
@@ -178,6 +178,11 @@ impl<'b> FrameWriter<'b> {
         self.seal(self.buf.len(), body_bytes)
     }
 
+    /// Takes back what was written of this frame.
+    pub fn abandon(&mut self) {
+        self.buf.truncate(self.start);
+    }
+
     fn put_remark(&mut self, remark: &str) {
         match self.encoding {
             Encoding::Json => {
@@ -254,7 +259,6 @@ impl<'b> FrameWriter<'b> {
         let prefix = &mut self.buf[self.start..self.start + PREFIX.len()];
         prefix[..4].copy_from_slice(&(total as u32).to_be_bytes());
         prefix[4..].copy_from_slice(&mark.to_be_bytes());
-        self.finished = true;
         4 + total
     }
 }
@@ -266,14 +270,6 @@ impl FieldSink for FrameWriter<'_> {
 
     fn integer(&mut self, name: &str, value: i64) {
         self.field_i64(name, value);
-    }
-}
-
-impl Drop for FrameWriter<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.buf.truncate(self.start);
-        }
     }
 }
 
