@@ -3,6 +3,7 @@ package io.trefoil.e2e;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.TopicConfig;
@@ -58,7 +59,10 @@ final class LimitScenarios {
             random.nextBytes(body);
             messages.add(new Message(topic, body));
         }
-        Check.fails("a batch of 6 MiB", () -> unlimited.send(messages)).withCode(Code.MESSAGE_ILLEGAL);
+        // Apache answers 1 with a Java exception's text here, and 13 for one message of that size.
+        Check.Failure failure = Check.fails("a batch of 6 MiB", () -> unlimited.send(messages));
+        Facts.note("batch of 6 MiB -> " + failure);
+        Check.that(failure.code() == Code.MESSAGE_ILLEGAL || failure.code() == Code.SYSTEM_ERROR, "" + failure);
         Check.equal(0L, stage.count(topic), "stored messages");
     }
 
@@ -70,7 +74,7 @@ final class LimitScenarios {
         Message fits = new Message(topic, Stage.bytes("m"));
         fits.putUserProperty("long", "x".repeat(30_000));
         stage.producer.send(fits);
-        Check.equal(30_000, stage.readAll(topic).get(0).getUserProperty("long").length(), "length of the property");
+        Check.equal(30_000, stage.readAll(topic, 1).get(0).getUserProperty("long").length(), "length of the property");
     }
 
     private static void illegalTopic(Stage stage) throws Exception {
@@ -90,7 +94,7 @@ final class LimitScenarios {
         Check.equal(SendStatus.SEND_OK, stage.producer.send(new Message(topic, Stage.bytes("m0"))).getSendStatus(), "status");
         stage.awaitRoute(topic, 4, Stage.READ_WRITE);
         stage.producer.send(new Message(topic, Stage.bytes("m1")));
-        Check.equal(2L, stage.count(topic), "stored messages");
+        stage.awaitCount(topic, 2);
     }
 
     private static void unknown(Stage stage) throws Exception {
@@ -99,7 +103,9 @@ final class LimitScenarios {
         DefaultMQProducer strict = stage.producer("strict");
         strict.setCreateTopicKey(stage.name("no-template"));
         strict.start();
-        Check.fails("no route", () -> strict.send(new Message(topic, Stage.bytes("m")))).withCode(Code.NO_ROUTE);
+        // A 5.x client takes the route of TBW102 whatever template is set, so that the broker has to refuse.
+        Check.Failure none = Check.fails("no route", () -> strict.send(new Message(topic, Stage.bytes("m"))));
+        Check.that(none.code() == Code.NO_ROUTE || none.code() == Code.TOPIC_NOT_EXIST, "" + none);
         strict.send(new Message(known, Stage.bytes("teaches the client the broker's address")));
         MessageQueue queue = new MessageQueue(topic, stage.queues(known).get(0).getBrokerName(), 0);
         Check.fails("unknown topic, no template", () -> strict.send(new Message(topic, Stage.bytes("m")), queue))
@@ -117,8 +123,13 @@ final class LimitScenarios {
         Check.fails("no writable queue", () -> strict.send(new Message(topic, Stage.bytes("m"))));
         strict.send(new Message(known, Stage.bytes("m")));
         MessageQueue queue = new MessageQueue(topic, stage.queues(known).get(0).getBrokerName(), 0);
-        Check.fails("send to a read-only topic", () -> strict.send(new Message(topic, Stage.bytes("m")), queue))
-            .withCode(Code.NO_PERMISSION);
+        // Apache checks the broker's permission only, and stores the message; refusing it is as good.
+        try {
+            Facts.note("send to a queue of a read-only topic -> " + strict.send(new Message(topic, Stage.bytes("m")), queue));
+        } catch (MQBrokerException e) {
+            Facts.note("send to a queue of a read-only topic -> " + e.getResponseCode() + " " + e.getErrorMessage());
+            Check.equal(Code.NO_PERMISSION, e.getResponseCode(), "code of " + e.getErrorMessage());
+        }
     }
 
     private static void writeOnly(Stage stage) throws Exception {
@@ -152,7 +163,7 @@ final class LimitScenarios {
         Check.Failure send = Check.fails("send to queue 99",
             () -> own.send(new Message(topic, Stage.bytes("m")), new MessageQueue(topic, broker, 99)));
         Facts.note("send to queue 99 -> " + send);
-        Check.equal(Code.SYSTEM_ERROR, send.code(), "code of " + send);
+        Check.equal(Code.INVALID_PARAMETER, send.code(), "code of " + send);
         Check.Failure pull = Check.fails("pull from queue 99",
             () -> stage.endpoint.reader.pull(new MessageQueue(topic, broker, 99), "*", 0, 1));
         Facts.note("pull from queue 99 -> " + pull);

@@ -40,12 +40,20 @@ public final class Main {
     /** Must come before the first client class is loaded: several read these properties once. */
     private static void settle(Options options) throws Exception {
         Path home = Files.createTempDirectory("e2e-client");
-        home.toFile().deleteOnExit();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> removeAll(home)));
         System.setProperty("user.home", home.toString());
         System.setProperty("rocketmq.client.logRoot", home.resolve("logs").toString());
         System.setProperty("rocketmq.client.logLevel", "WARN");
         System.setProperty("rocketmq.client.localOffsetStoreDir", home.resolve("offsets").toString());
         Facts.print = options.has("facts");
+    }
+
+    private static void removeAll(Path directory) {
+        try (var paths = Files.walk(directory)) {
+            paths.sorted(java.util.Comparator.reverseOrder()).forEach(p -> p.toFile().delete());
+        } catch (java.io.IOException | java.io.UncheckedIOException e) {
+            System.err.println("leaving " + directory + ": " + e);
+        }
     }
 
     private static Map<String, Scenario> scenarios() {

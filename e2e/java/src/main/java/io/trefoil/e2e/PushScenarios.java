@@ -21,6 +21,9 @@ final class PushScenarios {
     /** A message to an idle consumer must arrive within this, as the median of several. */
     private static final long LONG_POLL_LIMIT_MS = 200;
 
+    /** Without the server's notice a consumer looks at its group every 20 seconds. */
+    private static final long NOTICE_LIMIT_MS = 12_000;
+
     private PushScenarios() {
     }
 
@@ -110,13 +113,17 @@ final class PushScenarios {
         DefaultMQPushConsumer second = stage.collect("g", topic, "*", seen);
         Check.eventually("queues are shared", () -> owned(first, topic) == queues / 2 && owned(second, topic) == queues / 2,
             () -> owned(first, topic) + " and " + owned(second, topic));
-        Facts.note("shared after " + (System.currentTimeMillis() - begin) + " ms");
+        long shared = System.currentTimeMillis() - begin;
+        Facts.note("shared after " + shared + " ms");
+        Check.that(shared < NOTICE_LIMIT_MS, "shared after " + shared + " ms: no notice from the server?");
         sent.addAll(stage.sendNumbered(topic, "A", 40, 40));
         seen.await(sent);
         begin = System.currentTimeMillis();
         first.shutdown();
         Check.eventually("the second takes over", () -> owned(second, topic) == queues, () -> owned(second, topic));
-        Facts.note("taken over after " + (System.currentTimeMillis() - begin) + " ms");
+        long took = System.currentTimeMillis() - begin;
+        Facts.note("taken over after " + took + " ms");
+        Check.that(took < NOTICE_LIMIT_MS, "taken over after " + took + " ms: no notice from the server?");
         sent.addAll(stage.sendNumbered(topic, "A", 80, 40));
         seen.await(sent);
         Check.equal(sent, seen.bodies(), "received bodies");

@@ -9,6 +9,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Messages that a listener refuses: retries, then the dead-letter topic. */
 final class RetryScenarios {
@@ -29,6 +30,7 @@ final class RetryScenarios {
     /** A consumer that refuses each message `refusals` times, with the given delay level. */
     private static DefaultMQPushConsumer refusing(Stage stage, String topic, int refusals, int level, List<MessageExt> attempts)
         throws Exception {
+        stage.prepareRetries("g", topic);
         DefaultMQPushConsumer consumer = stage.push("g");
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
@@ -103,19 +105,20 @@ final class RetryScenarios {
 
     private static MessageExt awaitDead(Stage stage, String dead) throws Exception {
         Check.eventuallyAnswers("a message in " + dead, () -> stage.count(dead) == 1);
-        return stage.readAll(dead).get(0);
+        return stage.readAll(dead, 1).get(0);
     }
 
     /** What a pull consumer sends back reaches the group's push consumer. */
     private static void sendBack(Stage stage) throws Exception {
         String topic = stage.topic("t", 1);
         Collected seen = new Collected();
+        stage.prepareRetries("g", topic);
         stage.collect("g", topic, "*", seen);
         seen.await(stage.sendNumbered(topic, "A", 0, 2));
         var puller = stage.pull("other");
-        MessageExt first = stage.readQueue(stage.queues(topic).get(0)).get(0);
-        puller.sendMessageBack(first, ONE_SECOND, first.getStoreHost() == null ? null : stage.queues(topic).get(0).getBrokerName(),
-            stage.name("g"));
+        MessageQueue queue = puller.fetchSubscribeMessageQueues(topic).iterator().next();
+        MessageExt first = puller.pull(queue, "*", 0, 1).getMsgFoundList().get(0);
+        puller.sendMessageBack(first, ONE_SECOND, queue.getBrokerName(), stage.name("g"));
         Check.eventually("third delivery", () -> seen.size() >= 3, seen::all);
         MessageExt again = seen.all().get(2);
         Check.equal("m0", Stage.text(again), "body");

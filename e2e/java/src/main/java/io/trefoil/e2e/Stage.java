@@ -110,6 +110,17 @@ final class Stage implements AutoCloseable {
         };
     }
 
+    /**
+     * Makes the group's retry topic known to the name server. A consumer looks for new queues every 20 seconds only,
+     * and the retry topic comes into being with the first heartbeat of its group.
+     */
+    void prepareRetries(String group, String topic) throws Exception {
+        DefaultMQPushConsumer first = collect(group, topic, "*", new Collected());
+        Check.eventuallyAnswers("route of the retry topic",
+            () -> !admin.examineTopicRouteInfo("%RETRY%" + name(group)).getQueueDatas().isEmpty());
+        first.shutdown();
+    }
+
     DefaultLitePullConsumer litePull(String group) {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(name(group));
         endpoint.configure(consumer);
@@ -131,12 +142,14 @@ final class Stage implements AutoCloseable {
         return new ArrayList<>(new TreeSet<>(endpoint.reader.fetchSubscribeMessageQueues(topic)));
     }
 
-    /** Everything a topic holds, queue by queue, read by plain pulls; offsets are checked to be dense. */
-    List<MessageExt> readAll(String topic) throws Exception {
+    /** All `messages` that a topic holds, queue by queue, read by plain pulls; offsets are checked to be dense. */
+    List<MessageExt> readAll(String topic, int messages) throws Exception {
+        awaitCount(topic, messages);
         List<MessageExt> all = new ArrayList<>();
         for (MessageQueue queue : queues(topic)) {
             all.addAll(readQueue(queue));
         }
+        Check.equal(messages, all.size(), "messages read from " + topic);
         return all;
     }
 
@@ -155,6 +168,11 @@ final class Stage implements AutoCloseable {
             Check.equal(next, got.getNextBeginOffset(), "next offset of " + queue);
         }
         return all;
+    }
+
+    /** Queues follow the log a moment after the acknowledgement. */
+    void awaitCount(String topic, long messages) throws Exception {
+        Check.eventually(messages + " messages in " + topic, () -> count(topic) == messages, () -> count(topic));
     }
 
     long count(String topic) throws Exception {

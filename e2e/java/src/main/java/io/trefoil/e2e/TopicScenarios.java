@@ -30,15 +30,14 @@ final class TopicScenarios {
             Check.equal(4, config.getWriteQueueNums(), "write queues");
             Check.equal(Stage.READ_WRITE, config.getPerm(), "perm");
             Check.equal(false, config.isOrder(), "order");
-            Check.fails("config of nothing", () -> stage.admin.examineTopicConfig(master, stage.name("nothing")))
-                .withCode(Code.TOPIC_NOT_EXIST);
+            Versioned.checkNoConfig(stage, master, stage.name("nothing"));
         }
         stage.sendNumbered(topic, "A", 0, 8);
         stage.createTopic(topic, 8, Stage.READ_WRITE);
         Check.equal(8 * stage.endpoint.masters().size(), stage.queues(topic).size(), "queues after the update");
-        Check.equal(8L, stage.count(topic), "messages after the update");
+        stage.awaitCount(topic, 8);
         stage.createTopic(topic, 8, Stage.READ_ONLY);
-        Check.equal(8, stage.readAll(topic).size(), "messages of the read-only topic");
+        stage.readAll(topic, 8);
     }
 
     /** Fewer write queues than read queues: what lies in the others can still be read. */
@@ -51,7 +50,7 @@ final class TopicScenarios {
         }
         Check.eventually("the route", () -> stage.admin.examineTopicRouteInfo(topic).getQueueDatas().stream()
             .allMatch(q -> q.getReadQueueNums() == 4 && q.getWriteQueueNums() == 2));
-        Check.equal(16, stage.readAll(topic).size(), "messages");
+        stage.readAll(topic, 16);
     }
 
     private static void route(Stage stage) throws Exception {
@@ -83,6 +82,7 @@ final class TopicScenarios {
         var empty = stage.admin.examineTopicStats(topic).getOffsetTable();
         Facts.note("stats of an empty topic: " + empty);
         stage.sendNumbered(topic, "A", 0, 10);
+        stage.awaitCount(topic, 10);
         var table = stage.admin.examineTopicStats(topic).getOffsetTable();
         Check.equal(new HashSet<>(stage.queues(topic)), new HashSet<>(table.keySet()), "queues in the statistics");
         long total = 0;
@@ -101,7 +101,7 @@ final class TopicScenarios {
         MessageQueue queue = stage.queues(topic).get(0);
         Set<String> masters = new HashSet<>(stage.endpoint.masters());
         stage.admin.deleteTopicInBroker(masters, topic);
-        stage.admin.deleteTopicInNameServer(Set.of(stage.endpoint.nameServer), null, topic);
+        Versioned.deleteRoute(stage, topic);
         Check.fails("route of the deleted topic", () -> stage.admin.examineTopicRouteInfo(topic)).withCode(Code.TOPIC_NOT_EXIST);
         Check.that(!stage.admin.fetchAllTopicList().getTopicList().contains(topic), "still in the list");
         Check.fails("pull from the deleted topic", () -> stage.endpoint.reader.pull(queue, "*", 0, 1)).withCode(Code.TOPIC_NOT_EXIST);
@@ -110,7 +110,7 @@ final class TopicScenarios {
         Facts.note("after delete and create: min " + stage.admin.minOffset(queue) + " max " + stage.admin.maxOffset(queue));
         long before = stage.count(topic);
         stage.producer.send(new Message(topic, Stage.bytes("again")));
-        Check.equal(before + 1, stage.count(topic), "messages after one send");
+        stage.awaitCount(topic, before + 1);
     }
 
     private static void table(Stage stage) throws Exception {

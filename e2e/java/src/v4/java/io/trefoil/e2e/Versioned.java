@@ -1,5 +1,6 @@
 package io.trefoil.e2e;
 
+import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
@@ -21,5 +22,14 @@ final class Versioned {
 
     /** Asked by the 5.x admin client only. */
     static void checkSubscription(Stage stage, String group, String topic) {
+    }
+
+    /** The last two arguments changed places between the generations. */
+    static void deleteRoute(Stage stage, String topic) throws Exception {
+        stage.admin.deleteTopicInNameServer(Set.of(stage.endpoint.nameServer), topic, null);
+    }
+
+    static void checkNoConfig(Stage stage, String master, String topic) throws Exception {
+        Check.equal(null, stage.admin.examineTopicConfig(master, topic), "config of nothing");
     }
 }

@@ -1,5 +1,6 @@
 package io.trefoil.e2e;
 
+import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
@@ -20,7 +21,17 @@ final class Versioned {
     }
 
     static void checkSubscription(Stage stage, String group, String topic) throws Exception {
-        Check.that(stage.admin.queryTopicsByConsumer(stage.name(group)).getTopicList().contains(topic), "topics of the group");
+        Check.eventually("topics of the group",
+            () -> stage.admin.queryTopicsByConsumer(stage.name(group)).getTopicList().contains(topic));
         Check.equal("*", stage.admin.querySubscription(stage.name(group), topic).getSubString(), "subscription");
+    }
+
+    /** The last two arguments changed places between the generations. */
+    static void deleteRoute(Stage stage, String topic) throws Exception {
+        stage.admin.deleteTopicInNameServer(Set.of(stage.endpoint.nameServer), null, topic);
+    }
+
+    static void checkNoConfig(Stage stage, String master, String topic) throws Exception {
+        Check.fails("config of nothing", () -> stage.admin.examineTopicConfig(master, topic)).withCode(Code.TOPIC_NOT_EXIST);
     }
 }
