@@ -1,1 +1,15 @@
-//! `sim`.
+//! `sim` runs Trefoil on simulated hosts from one seed and checks what must hold.
+//!
+//! A run is a workload of clients against a store or a node whose machine crashes, loses power, fills up and rots; a
+//! [`store::Ledger`] knows what was sent and what was promised, and compares it with what is found. The same seed gives the
+//! same run: a violation is repeated by its seed alone.
+//!
+//! The invariants, by their numbers in the project's papers: I1 an acknowledged message is found again, I2 none is
+//! changed or made up, I4 offsets are dense and never reused, I9 offsets of groups move forward only, I12 derived state
+//! equals a rebuild.
+
+pub mod panics;
+pub mod store;
+mod verdict;
+
+pub use verdict::{Invariant, Report, Violation};

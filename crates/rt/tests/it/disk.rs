@@ -65,6 +65,18 @@ fn a_file_cut_short_and_grown_again_has_zeros() {
 }
 
 #[test]
+fn empty_space_is_known_where_the_disk_can_tell() {
+    on_both(|disk, dir| {
+        let file = disk.create(&dir.join("a"), 1 << 20).expect("create");
+        file.write_at(b"data", 512 << 10).expect("write");
+        let from = file.data_from(0).expect("data_from").expect("there is data");
+        assert!(from <= 512 << 10);
+        let beyond = file.data_from(1 << 20).expect("data_from");
+        assert_eq!(beyond, None);
+    });
+}
+
+#[test]
 fn names_are_unique_listed_in_order_renamed_and_removed() {
     on_both(|disk, dir| {
         for name in ["b", "a", "c"] {

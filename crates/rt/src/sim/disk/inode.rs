@@ -51,6 +51,13 @@ impl Inode {
         self.live.read(buf, at)
     }
 
+    /// The first position from `at` on in a sector that was ever written.
+    pub(super) fn data_from(&self, at: u64) -> Option<u64> {
+        let (&index, _) = self.live.sectors.range(at / SECTOR..).next()?;
+        let data = at.max(index * SECTOR);
+        (data < self.live.len).then_some(data)
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], at: u64) {
         if bytes.is_empty() {
             return;

@@ -194,6 +194,10 @@ impl File for SimFile {
         Ok(())
     }
 
+    fn data_from(&self, at: u64) -> io::Result<Option<u64>> {
+        Ok(self.disk.enter(self.generation)?.inode(self.inode)?.data_from(at))
+    }
+
     fn advise(&self, _range: std::ops::Range<u64>, _access: Access) -> io::Result<()> {
         self.disk.enter(self.generation).map(drop)
     }

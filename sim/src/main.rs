@@ -1,0 +1,74 @@
+//! `sim`: runs seeds and says what broke.
+
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
+use sim::Report;
+use std::process::ExitCode;
+use store::PlantedBug;
+
+/// Runs Trefoil in a simulated world and checks that nothing acknowledged is lost.
+#[derive(Parser)]
+#[command(name = "sim")]
+struct Arguments {
+    /// The one seed to run; prints its last events.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Seeds to run, FROM..TO (TO not included).
+    #[arg(long, default_value = "0..100", value_parser = range)]
+    seeds: std::ops::Range<u64>,
+    /// Puts a bug into the store, which must be found.
+    #[arg(long)]
+    planted: Option<Planted>,
+    /// Prints a line per seed.
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Planted {
+    SyncSkipped,
+    AckBeforeSync,
+    OffsetReused,
+    RunBeyondSync,
+    ChecksumIgnored,
+}
+
+impl Planted {
+    fn bug(self) -> PlantedBug {
+        match self {
+            Self::SyncSkipped => PlantedBug::SyncSkipped,
+            Self::AckBeforeSync => PlantedBug::AckBeforeSync,
+            Self::OffsetReused => PlantedBug::OffsetReused,
+            Self::RunBeyondSync => PlantedBug::RunBeyondSync,
+            Self::ChecksumIgnored => PlantedBug::ChecksumIgnored,
+        }
+    }
+}
+
+fn range(text: &str) -> Result<std::ops::Range<u64>> {
+    let Some((from, to)) = text.split_once("..") else { bail!("{text:?} is no range; write FROM..TO") };
+    Ok(from.parse()?..to.parse()?)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let seeds = arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1);
+    let (mut events, mut acknowledged, count) = (0, 0, seeds.end.saturating_sub(seeds.start));
+    for seed in seeds {
+        let report: Report = sim::store::run(seed, arguments.planted.map(Planted::bug));
+        events += report.events;
+        acknowledged += report.acknowledged;
+        if arguments.seed.is_some() && report.violation.is_none() {
+            report.last.iter().for_each(|line| println!("  {line}"));
+        }
+        if arguments.verbose || arguments.seed.is_some() || report.violation.is_some() {
+            println!("{report}");
+        }
+        if report.violation.is_some() {
+            println!("repeat with: cargo run -p sim -- --seed {seed}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{count} seeds clean: {events} events, {acknowledged} messages acknowledged");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,129 @@
+//! After every start: all that is there is read, and compared with all that was promised.
+
+use super::clients::Bench;
+use super::ledger::{Fate, Id};
+use crate::Invariant;
+use model::{PhysicalOffset, QueueOffset};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use store::{ReadError, Recovered};
+
+/// Entries asked for at once.
+const ENTRIES_AT_ONCE: usize = 64;
+
+/// What one queue holds.
+#[derive(Default)]
+struct Found {
+    ids: BTreeSet<Id>,
+    damaged: Vec<Range<u64>>,
+    min: QueueOffset,
+}
+
+/// Reads everything. Call it while the disk makes no errors.
+pub(super) fn audit(bench: &Bench, recovered: &Recovered) {
+    let found: Vec<Found> = (0..bench.queues.len()).map(|number| walk(bench, number)).collect();
+    let sent = bench.ledger.lock().sent();
+    for id in 0..sent {
+        judge(bench, recovered, &found, id);
+    }
+    judge_batches(bench);
+    for _ in 0..20.min(sent) {
+        bench.look_up();
+    }
+}
+
+/// Reads one queue from its beginning to its end.
+fn walk(bench: &Bench, number: usize) -> Found {
+    let queue = &bench.queues[number];
+    let (mut at, max) = (queue.min_offset(), queue.max_offset());
+    let mut found = Found { min: at, ..Found::default() };
+    while at < max && !bench.ledger.lock().is_failed() {
+        let mut entries = Vec::new();
+        match queue.entries(at, ENTRIES_AT_ONCE, &mut entries) {
+            Ok(()) if entries.is_empty() => {
+                let what = format!("queue {number} has nothing at {at}, below its end {max}");
+                bench.ledger.lock().fail(Invariant::Dense, what);
+            }
+            Ok(()) => {
+                let before = found.ids.len();
+                found.ids.extend(bench.read_entries(number, at.0, &entries));
+                let next = at.plus(entries.len() as u64);
+                if found.ids.len() - before < entries.len() {
+                    // Some records could not be read, which was reported when it happened.
+                    found.damaged.push(at.0..next.0);
+                }
+                at = next;
+            }
+            Err(ReadError::Damaged { .. }) => match queue.readable_from(at) {
+                Ok(next) if next > at && bench.ledger.lock().is_log_rotten => {
+                    found.damaged.push(at.0..next.0);
+                    at = next;
+                }
+                other => {
+                    let what = format!("queue {number} is damaged at {at} without cause or end: {other:?}");
+                    bench.ledger.lock().fail(Invariant::Honest, what);
+                }
+            },
+            Err(error) => {
+                let what = format!("queue {number} cannot be read at {at}: {error}");
+                bench.ledger.lock().fail(Invariant::Honest, what);
+            }
+        }
+    }
+    found
+}
+
+/// Was this message's promise kept?
+fn judge(bench: &Bench, recovered: &Recovered, found: &[Found], id: Id) {
+    let ledger = &mut *bench.ledger.lock();
+    let in_queue = &found[ledger.queue_of(id)];
+    if in_queue.ids.contains(&id) || ledger.is_failed() {
+        return;
+    }
+    match ledger.fate(id) {
+        Fate::Stored { spot, .. } => {
+            let name = ledger.name(id, spot.offset);
+            let is_cut = recovered.cut.as_ref().is_some_and(|cut| cut.position <= spot.physical);
+            if spot.offset < in_queue.min {
+                expire(bench, ledger, id, spot.physical);
+            } else if in_queue.damaged.iter().any(|range| range.contains(&spot.offset.0)) {
+                ledger.trace().note(format_args!("{name}: message {id} is reported as damaged"));
+            } else if ledger.is_log_rotten && is_cut {
+                ledger.set_fate(id, Fate::Gone);
+            } else {
+                let what = format!("{name}: message {id} was stored at {} and is lost ({recovered:?})", spot.physical);
+                ledger.fail(Invariant::Kept, what);
+            }
+        }
+        // With damage in the queue one cannot know whether it is there.
+        Fate::Loose { .. } | Fate::Open if in_queue.damaged.is_empty() => ledger.set_fate(id, Fate::Gone),
+        _ => {}
+    }
+}
+
+/// It lies below the first offset of its queue, so it must lie below the start of the log.
+fn expire(bench: &Bench, ledger: &mut super::Ledger, id: Id, physical: PhysicalOffset) {
+    let start = bench.store.positions().min;
+    if physical < start || ledger.is_log_rotten {
+        ledger.set_fate(id, Fate::Expired);
+    } else {
+        let what = format!("message {id} at {physical} is below its queue, but the log begins at {start}");
+        ledger.fail(Invariant::Dense, what);
+    }
+}
+
+fn judge_batches(bench: &Bench) {
+    let ledger = &mut *bench.ledger.lock();
+    if ledger.is_log_rotten {
+        return;
+    }
+    let is_there = |fate| matches!(fate, Fate::Stored { .. } | Fate::Expired);
+    let torn = ledger.batches().iter().find(|members| {
+        let there = members.iter().filter(|&&id| is_there(ledger.fate(id))).count();
+        there != 0 && there != members.len()
+    });
+    if let Some(members) = torn {
+        let fates: Vec<_> = members.iter().map(|&id| (id, ledger.fate(id))).collect();
+        ledger.fail(Invariant::Atomic, format!("a batch is torn: {fates:?}"));
+    }
+}
