@@ -14,7 +14,7 @@ pub(crate) enum EscapeError {
 }
 
 /// Index of the first quote or backslash at or after `from`, the length when there is none.
-#[inline]
+#[inline(always)]
 pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
@@ -35,23 +35,23 @@ pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// Decodes the string that began at `start` and has its first escape at `escape`; gives the text and the index after
-/// the closing `quote`. Lone surrogates become U+FFFD: the original's texts may hold them, UTF-8 cannot.
-pub(crate) fn unescape_from(
+/// Decodes the string that began at `start` and has its first escape at `escape`, appending it to `out`; gives the
+/// index after the closing `quote`. Lone surrogates become U+FFFD: the original's texts may hold them, UTF-8 cannot.
+pub(crate) fn unescape_into(
+    out: &mut String,
     text: &str,
     start: usize,
     escape: usize,
     quote: u8,
-) -> Result<(String, usize), EscapeError> {
+) -> Result<usize, EscapeError> {
     let bytes = text.as_bytes();
-    let mut out = String::with_capacity((escape - start + 64).min(bytes.len() - start));
     let mut run = start;
     let mut at = escape;
     loop {
         match bytes.get(at).ok_or(EscapeError::Truncated)? {
             b if *b == quote => {
                 out.push_str(&text[run..at]);
-                return Ok((out, at + 1));
+                return Ok(at + 1);
             }
             b'\\' => {
                 out.push_str(&text[run..at]);
@@ -104,8 +104,13 @@ fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize), EscapeError>
 fn hex(bytes: &[u8], at: usize, digits: usize) -> Result<u32, EscapeError> {
     let mut value = 0;
     for i in at..at + digits {
-        let digit = bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
-        value = value << 4 | digit.ok_or(EscapeError::NotHex { at: i })?;
+        let digit = match bytes.get(i) {
+            Some(b @ b'0'..=b'9') => b - b'0',
+            Some(b @ b'a'..=b'f') => b - b'a' + 10,
+            Some(b @ b'A'..=b'F') => b - b'A' + 10,
+            _ => return Err(EscapeError::NotHex { at: i }),
+        };
+        value = value << 4 | u32::from(digit);
     }
     Ok(value)
 }

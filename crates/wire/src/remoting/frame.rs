@@ -152,7 +152,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(input: &[u8], expected: Result<Option<(Encoding, &[u8], &[u8])>, FrameError>) {
+    type Parts<'a> = (Encoding, &'a [u8], &'a [u8]);
+
+    fn check(input: &[u8], expected: Result<Option<Parts<'_>>, FrameError>) {
         let limits = Limits { frame_bytes_max: 64, header_bytes_max: 16 };
         let got = split(&mut BytesMut::from(input), &limits);
         let got = got.as_ref().map(|f| f.as_ref().map(|f| (f.encoding, &f.header[..], &f.body[..])));

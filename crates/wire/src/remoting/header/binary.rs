@@ -7,7 +7,8 @@
 //! Big endian, texts in UTF-8; an empty text stands for none. The code has 16 bits only, so requests with greater
 //! codes (POP, light topics) can travel in JSON only.
 
-use super::{Fields, Header, HeaderError};
+use super::fields::{FIELDS_USUAL, Span};
+use super::{FIELDS_MAX, Fields, Header, HeaderError};
 use std::borrow::Cow;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
@@ -22,25 +23,49 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
         fields: Fields::default(),
     };
     let remark_bytes = cursor.length("the remark")?;
-    header.remark = cursor.text(remark_bytes)?.map(Cow::Borrowed);
-    let fields_bytes = cursor.length("the fields")?;
-    let end = cursor.at + fields_bytes;
+    let remark_at = cursor.at;
+    let remark = cursor.chunk(remark_bytes).ok_or(cursor.truncated("the remark"))?;
+    let remark = std::str::from_utf8(remark).map_err(|e| HeaderError::NotUtf8 { at: remark_at + e.valid_up_to() })?;
+    header.remark = (!remark.is_empty()).then_some(Cow::Borrowed(remark));
+    header.fields = fields(&mut cursor)?;
+    Ok(header)
+}
+
+/// Copies all names and values into one text, which is then checked at once: between them stand lengths, so the header
+/// itself is no text.
+fn fields<'a>(cursor: &mut Cursor<'_>) -> Result<Fields<'a>, HeaderError> {
+    let bytes = cursor.length("the fields")?;
+    let end = cursor.at + bytes;
+    let mut texts = Vec::with_capacity(bytes);
+    let mut spans = Vec::with_capacity(FIELDS_USUAL);
     while cursor.at < end {
         let name_bytes = usize::from(u16::from_be_bytes(cursor.take("a field name")?));
-        if name_bytes > bytes.len() - cursor.at {
-            return Err(HeaderError::Truncated { bytes: bytes.len(), inside: "a field name" });
-        }
-        let name = cursor.text(name_bytes)?;
+        let name = cursor.chunk(name_bytes).ok_or(cursor.truncated("a field name"))?;
         let value_bytes = cursor.length("a field value")?;
-        let value = cursor.text(value_bytes)?;
-        if let (Some(name), Some(value)) = (name, value) {
-            header.fields.push(Cow::Borrowed(name), Cow::Borrowed(value))?;
+        let value = cursor.chunk(value_bytes).ok_or(cursor.truncated("a field value"))?;
+        if name.is_empty() || value.is_empty() {
+            continue;
         }
+        if spans.len() == FIELDS_MAX {
+            return Err(HeaderError::TooManyFields { limit: FIELDS_MAX });
+        }
+        let start = texts.len();
+        texts.extend_from_slice(name);
+        let middle = texts.len();
+        texts.extend_from_slice(value);
+        spans.push((start, middle, texts.len()));
     }
     if cursor.at != end {
         return Err(HeaderError::Syntax { at: end, expected: "the end of the last field" });
     }
-    Ok(header)
+    let not_utf8 = HeaderError::NotUtf8 { at: end - bytes };
+    let texts = String::from_utf8(texts).map_err(|_| not_utf8.clone())?;
+    // Two broken texts side by side may make a whole one.
+    if spans.iter().any(|(_, middle, end)| !texts.is_char_boundary(*middle) || !texts.is_char_boundary(*end)) {
+        return Err(not_utf8);
+    }
+    let span = |(start, middle, end)| (Span::decoded(start, middle), Span::decoded(middle, end));
+    Ok(Fields::of_decoded(texts, spans.into_iter().map(span).collect()))
 }
 
 struct Cursor<'a> {
@@ -66,12 +91,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next `bytes` bytes, which the caller has found to be there.
-    fn text(&mut self, bytes: usize) -> Result<Option<&'a str>, HeaderError> {
-        let start = self.at;
+    fn chunk(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let chunk = self.bytes.get(self.at..)?.get(..bytes)?;
         self.at += bytes;
-        let text = std::str::from_utf8(&self.bytes[start..self.at])
-            .map_err(|e| HeaderError::NotUtf8 { at: start + e.valid_up_to() })?;
-        Ok((!text.is_empty()).then_some(text))
+        Some(chunk)
+    }
+
+    fn truncated(&self, inside: &'static str) -> HeaderError {
+        HeaderError::Truncated { bytes: self.bytes.len(), inside }
     }
 }

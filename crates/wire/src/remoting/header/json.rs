@@ -3,19 +3,28 @@
 //! Keys come in any order, unknown ones are skipped whatever they hold, numbers may be quoted, extension values may be
 //! any scalar. Broken nesting and broken texts are errors.
 
+use super::fields::Span;
 use super::{DEPTH_MAX, Fields, Header, HeaderError};
 use crate::remoting::code::Language;
-use crate::remoting::escape::{special, unescape_from};
+use crate::remoting::escape::{EscapeError, special, unescape_into};
 use std::borrow::Cow;
 
-type Result<T> = std::result::Result<T, HeaderError>;
+/// Boxed within the scanner: errors are rare, and a small result stays in registers.
+type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>> {
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Header<'_>, HeaderError> {
+    parse_boxed(bytes).map_err(|e| *e)
+}
+
+fn parse_boxed(bytes: &[u8]) -> Result<Header<'_>> {
     let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
     let mut scanner = Scanner { text, bytes, at: 0 };
     let mut header = Header::default();
     let mut code = None;
-    scanner.object(|scanner, key| {
+    header.fields = Fields::of(text);
+    scanner.members(|scanner| {
+        let key = scanner.string()?;
+        scanner.colon()?;
         match &*key {
             "extFields" => scanner.ext_fields(&mut header.fields)?,
             "code" => code = Some(scanner.integer()?),
@@ -30,11 +39,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>> {
     })?;
     scanner.space();
     if scanner.at != bytes.len() {
-        return Err(HeaderError::Syntax { at: scanner.at, expected: "the end of the header" });
+        return scanner.wrong("the end of the header");
     }
     header.code = code.ok_or(HeaderError::NoCode)?;
     Ok(header)
 }
+
+/// Room for the decoded texts of nearly every request.
+const DECODED_USUAL: usize = 512;
 
 struct Scanner<'a> {
     text: &'a str,
@@ -55,11 +67,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[cold]
     fn wrong<T>(&self, expected: &'static str) -> Result<T> {
-        Err(match self.peek() {
+        Err(Box::new(match self.peek() {
             Some(_) => HeaderError::Syntax { at: self.at, expected },
             None => HeaderError::Truncated { bytes: self.bytes.len(), inside: "the JSON object" },
-        })
+        }))
     }
 
     #[inline]
@@ -72,9 +85,16 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Walks an object; `member` must consume the value.
     #[inline]
-    fn object(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<()>) -> Result<()> {
+    fn colon(&mut self) -> Result<()> {
+        self.expect(b':', "':'")?;
+        self.space();
+        Ok(())
+    }
+
+    /// Walks an object; `member` consumes name and value.
+    #[inline]
+    fn members(&mut self, mut member: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         self.expect(b'{', "'{'")?;
         self.space();
         if self.peek() == Some(b'}') {
@@ -83,10 +103,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             self.space();
-            let key = self.string()?;
-            self.expect(b':', "':'")?;
-            self.space();
-            member(self, key)?;
+            member(self)?;
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -103,14 +120,62 @@ impl<'a> Scanner<'a> {
         if self.peek() == Some(b'n') {
             return self.skip();
         }
-        self.object(|scanner, name| match scanner.scalar()? {
-            Some(value) => fields.push(name, value),
-            None => Ok(()),
+        self.members(|scanner| {
+            while scanner.usual_field(fields)? {}
+            let name = scanner.span(fields)?;
+            scanner.colon()?;
+            if scanner.peek() == Some(b'"') {
+                let value = scanner.span(fields)?;
+                return Ok(fields.push(name, value)?);
+            }
+            let start = scanner.at;
+            scanner.skip()?;
+            if &scanner.text[start..scanner.at] == "null" {
+                return Ok(());
+            }
+            Ok(fields.push(name, Span::plain(start, scanner.at))?)
         })
     }
 
-    /// The text of a string, number or literal, the raw text of a nested value, nothing for null.
+    /// The fast path: passes over `"name":"value",` with neither blanks nor escapes, when another field follows.
+    #[inline(always)]
+    fn usual_field(&mut self, fields: &mut Fields<'a>) -> Result<bool> {
+        let bytes = self.bytes;
+        if self.peek() != Some(b'"') {
+            return Ok(false);
+        }
+        let name = self.at + 1;
+        let name_end = special(bytes, name);
+        if bytes.get(name_end..name_end + 3) != Some(b"\":\"") {
+            return Ok(false);
+        }
+        let value = name_end + 3;
+        let value_end = special(bytes, value);
+        if bytes.get(value_end..value_end + 3) != Some(b"\",\"") {
+            return Ok(false);
+        }
+        fields.push(Span::plain(name, name_end), Span::plain(value, value_end))?;
+        self.at = value_end + 2;
+        Ok(true)
+    }
+
+    /// Where the text of a string lies: in the header, or decoded beside it when it holds escapes.
     #[inline]
+    fn span(&mut self, fields: &mut Fields<'a>) -> Result<Span> {
+        let (start, end) = self.open_string()?;
+        if self.bytes[end] == b'"' {
+            self.at = end + 1;
+            return Ok(Span::plain(start, end));
+        }
+        let decoded = fields.decoded();
+        let from = decoded.len();
+        // Shorter than what is left of the header; reserved at once so that the text does not move.
+        decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
+        self.at = unescape_into(decoded, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Span::decoded(from, decoded.len()))
+    }
+
+    /// The text of a string, number or literal, the raw text of a nested value, nothing for null.
     fn scalar(&mut self) -> Result<Option<Cow<'a, str>>> {
         if self.peek() == Some(b'"') {
             return self.string().map(Some);
@@ -129,7 +194,9 @@ impl<'a> Scanner<'a> {
         self.at = start;
         match self.scalar()? {
             None => Ok(0),
-            Some(text) => text.parse().or(Err(HeaderError::Syntax { at: start, expected: "an integer of 32 bits" })),
+            Some(text) => {
+                Ok(text.parse().map_err(|_| HeaderError::Syntax { at: start, expected: "an integer of 32 bits" })?)
+            }
         }
     }
 
@@ -157,26 +224,46 @@ impl<'a> Scanner<'a> {
         Ok(Language::from_name(&text).or_else(|| text.parse().ok().map(Language)).unwrap_or(Language::OTHER).0)
     }
 
-    #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>> {
+        let (start, end) = self.open_string()?;
+        if self.bytes[end] == b'"' {
+            self.at = end + 1;
+            return Ok(Cow::Borrowed(&self.text[start..end]));
+        }
+        let mut text = String::new();
+        self.at = unescape_into(&mut text, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Cow::Owned(text))
+    }
+
+    /// The first byte of a string, and its closing quote or its first escape, whichever comes first.
+    #[inline]
+    fn open_string(&self) -> Result<(usize, usize)> {
         if self.peek() != Some(b'"') {
             return self.wrong("'\"'");
         }
         let start = self.at + 1;
-        self.at = special(self.bytes, start);
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                Ok(Cow::Borrowed(&self.text[start..self.at - 1]))
-            }
-            Some(_) => {
-                let (text, after) = unescape_from(self.text, start, self.at, b'"')
-                    .map_err(|e| HeaderError::from_escape(e, self.bytes.len()))?;
-                self.at = after;
-                Ok(Cow::Owned(text))
-            }
-            None => Err(HeaderError::Truncated { bytes: self.bytes.len(), inside: "a string" }),
+        let end = special(self.bytes, start);
+        if end >= self.bytes.len() {
+            return Err(self.bad_escape(EscapeError::Truncated));
         }
+        Ok((start, end))
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        let (_, mut end) = self.open_string()?;
+        while self.bytes.get(end) == Some(&b'\\') {
+            end = special(self.bytes, end + 2);
+        }
+        if end >= self.bytes.len() {
+            return Err(self.bad_escape(EscapeError::Truncated));
+        }
+        self.at = end + 1;
+        Ok(())
+    }
+
+    #[cold]
+    fn bad_escape(&self, error: EscapeError) -> Box<HeaderError> {
+        Box::new(HeaderError::from_escape(error, self.bytes.len()))
     }
 
     /// Passes over one value of any kind without recursion: strings are read over, brackets counted.
@@ -190,7 +277,7 @@ impl<'a> Scanner<'a> {
                     depth += 1;
                     self.at += 1;
                     if depth > DEPTH_MAX {
-                        return Err(HeaderError::TooDeep { limit: DEPTH_MAX });
+                        return Err(Box::new(HeaderError::TooDeep { limit: DEPTH_MAX }));
                     }
                 }
                 Some(b'}' | b']') if depth > 0 => {
@@ -209,18 +296,5 @@ impl<'a> Scanner<'a> {
                 return Ok(());
             }
         }
-    }
-
-    fn skip_string(&mut self) -> Result<()> {
-        self.at += 1;
-        loop {
-            self.at = special(self.bytes, self.at);
-            match self.peek() {
-                Some(b'"') => break self.at += 1,
-                Some(_) => self.at += 2,
-                None => return Err(HeaderError::Truncated { bytes: self.bytes.len(), inside: "a string" }),
-            }
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Turning the loose dialect into strict JSON.
 
-use crate::remoting::escape::{EscapeError, put_escaped, unescape_from};
+use crate::remoting::escape::{EscapeError, put_escaped, unescape_into};
 use bytes::{BufMut, BytesMut};
 use std::borrow::Cow;
 use thiserror::Error;
@@ -198,12 +198,12 @@ impl<'a> Reader<'a> {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&self.text[start..end]));
         }
-        let (text, after) = unescape_from(self.text, start, end, quote).map_err(|e| match e {
+        let mut text = String::new();
+        self.at = unescape_into(&mut text, self.text, start, end, quote).map_err(|e| match e {
             EscapeError::Truncated => LooseError::Truncated { bytes: bytes.len() },
             EscapeError::Unknown { at } => LooseError::Syntax { at, expected: "a known escape" },
             EscapeError::NotHex { at } => LooseError::Syntax { at, expected: "a hexadecimal digit" },
         })?;
-        self.at = after;
         Ok(Cow::Owned(text))
     }
 
