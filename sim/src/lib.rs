@@ -9,6 +9,7 @@
 //! equals a rebuild.
 
 pub mod panics;
+mod seeded;
 pub mod store;
 mod verdict;
 

@@ -144,7 +144,7 @@ impl Ledger {
         body.extend((0..message.body_len).map(|at| (number.wrapping_mul(31).wrapping_add(at as u64 * 7) % 251) as u8));
         let mut text = String::new();
         properties::push(&mut text, properties::KEYS, &key(id));
-        if id % 3 != 0 {
+        if !id.is_multiple_of(3) {
             properties::push(&mut text, properties::TAGS, tag(id));
         }
         Draft {

@@ -4,7 +4,7 @@ use super::audit::audit;
 use super::clients::Bench;
 use super::ledger::Ledger;
 use super::setup::{DIR, Setup};
-use crate::{Invariant, Report, panics};
+use crate::{Invariant, Report, panics, seeded};
 use parking_lot::Mutex;
 use rt::Random;
 use rt::sim::{self, Faults, Power, SeededRandom, SimHost, World};
@@ -23,7 +23,10 @@ const WORK_MS_MAX: u64 = 1500;
 #[must_use]
 pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
     panics::watch();
-    drop(panics::take());
+    seeded::run(seed, || simulate(seed, planted))
+}
+
+fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
     sim::run(seed, |world| async move {
         let setup = Arc::new(Setup::of(&world.random().fork(1), planted));
         world.trace().note(format_args!("{:?} {:?}", setup.profile, setup.options));
