@@ -1,1 +1,32 @@
-//! `broker`.
+//! `broker` is what a message means: topics, publishing, pulling, groups and their offsets, retries and dead letters.
+//!
+//! It knows no protocol: doors translate bytes into its calls and back, and hold no semantics themselves. Start at
+//! [`Broker`].
+
+mod admin;
+mod broker;
+mod client;
+mod consume;
+mod delay;
+mod error;
+mod group;
+mod options;
+mod publish;
+mod topic;
+
+pub use admin::{GroupDeletion, QueueLag, QueueProgress};
+pub use broker::Broker;
+pub use client::{Ask, AskError, ClientChannel, Notice};
+pub use consume::filter::{FilterError, TagFilter};
+pub use consume::offsets::OffsetError;
+pub use consume::pull::{Filter, Parked, Pull, PullOutcome, PullStep, Pulled};
+pub use consume::send_back::SendBack;
+pub use error::{AdminError, PublishError, PullError, SendBackError};
+pub use group::locks::QueueLocks;
+pub use group::{ConsumeType, GroupView, Heartbeat, Member, MessageModel, ProducerView, StartFrom, Subscription};
+pub use options::Options;
+pub use publish::{BatchPart, Content, Publish, Receipt};
+pub use topic::TopicState;
+
+// Part of this crate's errors: doors map them without knowing the store.
+pub use store::{AppendError, ReadError};

@@ -1,1 +1,90 @@
-//! The broker's codes.
+//! The broker's door: frames to calls of [`broker::Broker`] and back.
+//!
+//! Sends and pulls, which come by the hundred thousand, are decoded and answered here without detours; everything else
+//! goes through one table from request code to handler.
+
+mod callback;
+mod client;
+mod convert;
+mod group;
+mod offset;
+mod pull;
+mod query;
+mod runtime;
+mod send;
+mod table;
+mod topic;
+
+use crate::reply::Reply;
+use crate::server::{Connection, Door, Work};
+use broker::Broker;
+use std::sync::Arc;
+use wire::remoting::frame::RawFrame;
+use wire::remoting::header::Header;
+use wire::remoting::{RequestCode, ResponseCode};
+
+/// Answers the broker's request codes.
+pub struct BrokerDoor {
+    broker: Arc<Broker>,
+}
+
+impl BrokerDoor {
+    /// A door to a broker.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>) -> Self {
+        Self { broker }
+    }
+}
+
+/// Appends an answer to what a connection sends, unless nobody waits for it.
+fn answer(connection: &Connection, frame: &RawFrame, header: &Header<'_>, reply: &Reply) {
+    if !header.is_one_way() {
+        connection.send(|out| reply.write(out, frame.encoding, header.opaque));
+    }
+}
+
+impl Door for BrokerDoor {
+    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work) {
+        let mut headers = Vec::with_capacity(requests.len());
+        for frame in &requests {
+            match Header::parse(frame) {
+                Ok(header) => headers.push(header),
+                Err(error) => {
+                    tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
+                    connection.close();
+                    return;
+                }
+            }
+        }
+        let mut sends = send::Sends::new(requests.len());
+        for (frame, header) in requests.iter().zip(&headers) {
+            if header.is_response() {
+                continue; // an answer that came after its question was given up
+            }
+            match header.request_code() {
+                RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
+                    if let Err(reply) = sends.add(frame, header, connection) {
+                        answer(connection, frame, header, &reply);
+                    }
+                }
+                RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
+                    pull::pull(&self.broker, connection, frame, header, work);
+                }
+                _ => table::dispatch(&self.broker, connection, frame, header, work),
+            }
+        }
+        sends.publish(&self.broker, connection, work);
+    }
+
+    fn closed(&self, connection: &Arc<Connection>) {
+        self.broker.channel_closed(connection.id());
+    }
+}
+
+/// A request that no table knows.
+fn unsupported(header: &Header<'_>) -> Reply {
+    Reply::error(
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+        format!(" request type {} not supported", header.request_code()),
+    )
+}

@@ -44,6 +44,20 @@ impl Host {
         self.simulated
     }
 
+    /// Runs work that may wait for the disk where it holds up no other task.
+    ///
+    /// # Panics
+    /// If the work does.
+    pub async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if self.simulated {
+            return work();
+        }
+        match crate::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
     /// Starts a stage that steps whenever `signal` is given. Fails if the system has no thread left.
     pub fn spawn_stage(&self, name: &str, signal: Signal, stage: impl Stage) -> io::Result<StageHandle> {
         if self.simulated {

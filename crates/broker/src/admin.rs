@@ -1,0 +1,330 @@
+//! What operators ask: settings, progress, lag, resets.
+
+use crate::client::{Ask, AskError, Notice};
+use crate::group::{GroupView, Heartbeat, Member, ProducerView};
+use crate::{AdminError, Broker};
+use bytes::Bytes;
+use cluster::metadata::Change;
+use model::{Group, GroupConfig, QUEUES_MAX, QueueId, QueueOffset, Topic, TopicConfig, system};
+use rt::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Boundary;
+
+/// How long a client may take to answer a question.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a deleted group's offsets go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupDeletion {
+    /// They stay for a group of the same name.
+    KeepOffsets,
+    /// They are forgotten.
+    ForgetOffsets,
+}
+
+/// What a queue holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueProgress {
+    /// Queue.
+    pub queue: QueueId,
+    /// Oldest readable offset.
+    pub min: QueueOffset,
+    /// End of the queue.
+    pub max: QueueOffset,
+    /// When the newest message was stored, ms since the epoch; 0 if there is none.
+    pub last_timestamp: i64,
+}
+
+/// How far a group is in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueLag {
+    /// Topic.
+    pub topic: Topic,
+    /// Queue.
+    pub queue: QueueId,
+    /// End of the queue.
+    pub broker_offset: QueueOffset,
+    /// Next offset that the group will read.
+    pub consumer_offset: QueueOffset,
+    /// When the last message before it was stored, ms since the epoch; 0 if unknown.
+    pub last_timestamp: i64,
+}
+
+impl Broker {
+    pub(crate) fn check_topic_config(&self, config: &TopicConfig) -> Result<(), AdminError> {
+        Topic::new(config.topic.as_str())?;
+        let name = config.topic.as_str();
+        if system::is_closed_to_clients(name) {
+            return Err(AdminError::SystemTopic { topic: name.to_owned() });
+        }
+        for (what, queues) in [("readQueueNums", config.read_queues), ("writeQueueNums", config.write_queues)] {
+            if queues == 0 || queues > QUEUES_MAX {
+                return Err(AdminError::Range {
+                    what,
+                    value: queues.to_string(),
+                    allowed: format!("1 to {QUEUES_MAX}"),
+                });
+            }
+        }
+        if config.permission > 15 {
+            let allowed = "sums of 8 (priority), 4 (read), 2 (write) and 1 (inherit)".to_owned();
+            return Err(AdminError::Range { what: "perm", value: config.permission.to_string(), allowed });
+        }
+        check_attributes(config)
+    }
+
+    /// Creates a group or changes its settings; durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
+        Group::new(config.group.as_str())?;
+        let change = Change::GroupSet(config);
+        self.metadata().propose(change).await.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
+    }
+
+    /// Deletes a group; durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn delete_group(&self, name: &str, deletion: GroupDeletion) -> Result<(), AdminError> {
+        let group = Group::from_stored(name);
+        let failed = |error: cluster::metadata::ProposeError| AdminError::Metadata(error.to_string());
+        if deletion == GroupDeletion::ForgetOffsets {
+            let forgotten = Change::OffsetsForgotten { group: Some(group.clone()), topic: None };
+            self.metadata().propose(forgotten).await.map_err(failed)?;
+        }
+        self.metadata().propose(Change::GroupDeleted(group)).await.map(drop).map_err(failed)
+    }
+
+    /// Takes a producer's heartbeat.
+    pub fn producer_seen(&self, group: &str, member: Member) {
+        self.groups().producer_seen(Group::from_stored(group), member);
+    }
+
+    /// Takes a consumer's heartbeat; true if the group's members or subscriptions changed. Creates the group and its
+    /// retry topic where they are missing.
+    ///
+    /// # Errors
+    /// [`AdminError::GroupNotFound`] if the group does not exist and may not be created.
+    pub async fn consumer_seen(self: &Arc<Self>, beat: Heartbeat, member: Member) -> Result<bool, AdminError> {
+        let name = beat.group.as_str();
+        let config = self.group_config_or_create(name);
+        let config = config.ok_or_else(|| AdminError::GroupNotFound { group: name.to_owned() })?;
+        if config.retry_queues > 0 && beat.model == crate::MessageModel::Clustering {
+            let created = self.retry_topic(&beat.group, config.retry_queues).await;
+            created.map_err(|error| AdminError::Metadata(error.to_string()))?;
+        }
+        Ok(self.groups().consumer_seen(beat, member, config.notify_members))
+    }
+
+    /// Refreshes a member that left its unchanged subscriptions out; false if it must send them.
+    pub fn consumer_refreshed(&self, group: &str, channel: u64) -> bool {
+        self.groups().consumer_refreshed(group, channel, self.host().clock.now())
+    }
+
+    /// A client leaves the groups that it names.
+    pub fn client_left(&self, channel: u64, producer: Option<&str>, consumer: Option<&str>) {
+        let notify = consumer.is_none_or(|group| self.notifies(&Group::from_stored(group)));
+        self.groups().leave(channel, producer, consumer, notify);
+    }
+
+    /// A client's connection is closed.
+    pub fn channel_closed(&self, channel: u64) {
+        self.groups().closed(channel, &|group| self.notifies(group));
+    }
+
+    /// The members of a consumer group; `None` if it has none.
+    #[must_use]
+    pub fn consumers(&self, group: &str) -> Option<Arc<GroupView>> {
+        self.groups().get(group)
+    }
+
+    /// All consumer groups that have members.
+    #[must_use]
+    pub fn all_consumers(&self) -> Vec<(Group, Arc<GroupView>)> {
+        self.groups().consumers()
+    }
+
+    /// The producers of a group; `None` if it has none.
+    #[must_use]
+    pub fn producers(&self, group: &str) -> Option<ProducerView> {
+        self.groups().producers(group)
+    }
+
+    /// All producer groups that have members.
+    #[must_use]
+    pub fn all_producers(&self) -> Vec<(Group, ProducerView)> {
+        self.groups().all_producers()
+    }
+
+    /// What the queues of a topic hold. May block on the disk.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn topic_progress(&self, name: &str) -> Result<Vec<QueueProgress>, AdminError> {
+        let topic = self.topic(name).ok_or_else(|| AdminError::TopicNotFound { topic: name.to_owned() })?;
+        let progress = topic.queues().iter().map(|queue| {
+            let (min, max) = (queue.min_offset(), queue.max_offset());
+            let last = max.0.checked_sub(1).filter(|last| *last >= min.0).map(QueueOffset);
+            let last_timestamp = last.map_or(Ok(0), |last| timestamp_at(queue, last))?;
+            Ok(QueueProgress { queue: queue.id(), min, max, last_timestamp })
+        });
+        progress.collect()
+    }
+
+    /// The topics that a group reads: those it has offsets in and those its members subscribe to.
+    #[must_use]
+    pub fn topics_of_group(&self, group: &Group) -> Vec<Topic> {
+        let mut topics: Vec<Topic> =
+            self.metadata().offsets_of_group(group).into_iter().map(|(topic, ..)| topic).collect();
+        topics.extend(self.consumers(group.as_str()).into_iter().flat_map(|view| view.topics()));
+        topics.sort();
+        topics.dedup();
+        topics.retain(|topic| self.topic(topic.as_str()).is_some());
+        topics
+    }
+
+    /// The groups that read a topic.
+    #[must_use]
+    pub fn groups_of_topic(&self, topic: &Topic) -> Vec<Group> {
+        let offsets = self.metadata().offsets_of_topic(topic);
+        let mut groups: Vec<Group> = offsets.into_iter().map(|(group, ..)| group).collect();
+        let subscribed =
+            self.all_consumers().into_iter().filter(|(_, view)| view.subscription(topic.as_str()).is_some());
+        groups.extend(subscribed.map(|(group, _)| group));
+        groups.sort();
+        groups.dedup();
+        groups
+    }
+
+    /// How far a group is, queue by queue; in one topic or in all that it reads. May block on the disk.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn lag(&self, group: &Group, only: Option<&Topic>) -> Result<Vec<QueueLag>, AdminError> {
+        let topics = match only {
+            Some(topic) => vec![topic.clone()],
+            None => self.topics_of_group(group),
+        };
+        let mut lags = Vec::new();
+        for topic in topics {
+            let Some(state) = self.topic(topic.as_str()) else { continue };
+            for queue in state.queues().iter().take(state.config.read_queues as usize) {
+                let known = self.metadata().offset(group, &topic, queue.id());
+                let consumer_offset = known.unwrap_or(QueueOffset(0));
+                let before = consumer_offset.0.checked_sub(1).map(QueueOffset);
+                let readable = before.filter(|at| *at >= queue.min_offset() && *at < queue.max_offset());
+                let last_timestamp = readable.map_or(Ok(0), |at| timestamp_at(queue, at))?;
+                lags.push(QueueLag {
+                    topic: topic.clone(),
+                    queue: queue.id(),
+                    broker_offset: queue.max_offset(),
+                    consumer_offset,
+                    last_timestamp,
+                });
+            }
+        }
+        Ok(lags)
+    }
+
+    /// Resets a group to a time (ms since the epoch; −1: the end) in one topic, or in one queue of it to an offset.
+    /// Offsets move forward past the time only if `force`. Members are told. Durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn reset_offsets(
+        &self,
+        group: &Group,
+        name: &str,
+        only: Option<(i32, Option<i64>)>,
+        timestamp: i64,
+        force: bool,
+    ) -> Result<Vec<(QueueId, QueueOffset)>, AdminError> {
+        let topic = self.topic(name).ok_or_else(|| AdminError::TopicNotFound { topic: name.to_owned() })?;
+        let mut offsets = Vec::new();
+        for queue in topic.queues().iter().take(topic.config.read_queues as usize) {
+            let wanted = match only {
+                Some((id, _)) if id >= 0 && id as u32 != queue.id().0 => continue,
+                Some((_, Some(offset))) if offset >= 0 => {
+                    QueueOffset(offset as u64).clamp(queue.min_offset(), queue.max_offset())
+                }
+                _ if timestamp < 0 => queue.max_offset(),
+                _ => queue.offset_at(timestamp, Boundary::Lower)?,
+            };
+            let known = self.metadata().offset(group, &topic.config.topic, queue.id());
+            let offset = if force { wanted } else { known.map_or(wanted, |known| known.min(wanted)) };
+            offsets.push((queue.id(), offset));
+        }
+        let entries =
+            offsets.iter().map(|(queue, offset)| (group.clone(), topic.config.topic.clone(), *queue, *offset));
+        let reason = format!("reset to time {timestamp} by an operator");
+        let reset = Change::OffsetsReset { reason, entries: entries.collect() };
+        self.metadata().propose(reset).await.map_err(|error| AdminError::Metadata(error.to_string()))?;
+        if let Some(view) = self.consumers(group.as_str()) {
+            let notice = Notice::OffsetsReset {
+                topic: topic.config.topic.clone(),
+                group: group.clone(),
+                timestamp,
+                offsets: offsets.clone(),
+            };
+            view.members.values().for_each(|member| member.channel.notify(&notice));
+        }
+        Ok(offsets)
+    }
+
+    /// Gives a group the offsets of another one in some topics; durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError::Metadata`].
+    pub async fn clone_offsets(&self, source: &Group, target: &Group, topics: &[Topic]) -> Result<(), AdminError> {
+        let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));
+        let entries = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
+        let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries };
+        self.metadata().propose(reset).await.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
+    }
+
+    /// Asks one member of a group.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask_member(&self, group: &str, client: &str, ask: Ask) -> Result<Bytes, AskError> {
+        let not_online = || AskError::NotOnline { group: group.to_owned(), client: client.to_owned() };
+        let view = self.consumers(group).ok_or_else(not_online)?;
+        let member = view.members.values().find(|member| member.client_id == client).ok_or_else(not_online)?;
+        member.channel.ask(ask, ASK_TIMEOUT).await
+    }
+
+    /// The time by the broker's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.host().clock.now()
+    }
+}
+
+fn timestamp_at(queue: &store::Queue, offset: QueueOffset) -> Result<i64, AdminError> {
+    let mut found = Vec::new();
+    queue.entries(offset, 1, &mut found)?;
+    Ok(found.first().map_or(0, |entry| entry.store_timestamp))
+}
+
+fn check_attributes(config: &TopicConfig) -> Result<(), AdminError> {
+    for (name, value) in &config.attributes {
+        let allowed: &[&str] = match name.as_str() {
+            crate::topic::FLUSH_ATTRIBUTE => &["sync", "async"],
+            "message.type" => &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "MIXED"],
+            "cleanup.policy" => &["DELETE"],
+            "queue.type" => &["SimpleCQ"],
+            _ => {
+                let allowed = "flush, message.type, cleanup.policy, queue.type".to_owned();
+                return Err(AdminError::Range { what: "attribute", value: name.clone(), allowed });
+            }
+        };
+        if !allowed.contains(&value.as_str()) {
+            let value = format!("{name}={value}");
+            return Err(AdminError::Range { what: "attribute", value, allowed: allowed.join(", ") });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! The broker: what it owns, how it starts, and what it does by itself as time passes.
+
+use crate::group::Groups;
+use crate::group::locks::QueueLocks;
+use crate::topic::{TopicState, Topics, system_topics};
+use crate::{Options, Publish, PublishError, delay};
+use cluster::metadata::{Change, Metadata};
+use model::{Group, GroupConfig, Topic, TopicConfig, permission, system};
+use parking_lot::Mutex;
+use rt::{Host, Shutdown};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Queue, Store};
+use tokio::sync::watch;
+
+/// How often silent clients and stale locks are looked for.
+const EXPIRY_SCAN: Duration = Duration::from_secs(10);
+
+/// One broker. Doors share it in an `Arc`.
+pub struct Broker {
+    host: Host,
+    store: Store,
+    metadata: Metadata,
+    options: Options,
+    topics: Topics,
+    groups: Groups,
+    locks: Mutex<QueueLocks>,
+    /// Changes of topics go one after the other, so that memory and metadata agree.
+    changing: tokio::sync::Mutex<()>,
+    topics_changed: watch::Sender<u64>,
+}
+
+impl Broker {
+    /// A broker over a store and its metadata.
+    pub fn new(host: Host, store: Store, metadata: Metadata, options: Options) -> Arc<Self> {
+        let topics = Topics::new();
+        let state = metadata.read();
+        for config in system_topics(&options.cluster, &options.broker_name, options.default_topic_queues) {
+            topics.put(config, &store);
+        }
+        for config in state.topics.values() {
+            topics.put(TopicConfig::clone(config), &store);
+        }
+        let is_new = state.topics.is_empty() && state.groups.is_empty();
+        let broker = Self {
+            host,
+            store,
+            metadata,
+            options,
+            topics,
+            groups: Groups::default(),
+            locks: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            topics_changed: watch::channel(0).0,
+        };
+        if is_new {
+            broker.adopt_topics_of_log();
+        }
+        Arc::new(broker)
+    }
+
+    /// Without metadata (lost, or never written) the log still says which topics there were.
+    fn adopt_topics_of_log(&self) {
+        let mut queues: HashMap<Topic, Vec<Arc<Queue>>> = HashMap::new();
+        for queue in self.store.queues().into_iter().filter(|queue| queue.max_offset().0 > 0) {
+            queues.entry(queue.topic().clone()).or_default().push(queue);
+        }
+        for (topic, queues) in queues {
+            if self.topics.get(topic.as_str()).is_some() {
+                continue;
+            }
+            let count = queues.iter().map(|queue| queue.id().0 + 1).max().unwrap_or(1);
+            tracing::warn!(%topic, queues = count, "topic found in the log but not in the metadata; it is served again");
+            self.topics.put(TopicConfig::new(topic, count), &self.store);
+        }
+    }
+
+    /// Does what time demands: delayed messages, silent clients, stale locks. Returns at shutdown.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        for level in 1..=delay::LEVELS {
+            let (broker, shutdown) = (Arc::clone(&self), shutdown.clone());
+            rt::spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = shutdown.wait() => {}
+                    () = broker.run_delay_level(level) => {}
+                }
+            });
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.wait() => return,
+                () = rt::sleep(EXPIRY_SCAN) => {}
+            }
+            let now = self.host.clock.now();
+            self.groups.expire(now, &|group| self.notifies(group));
+            self.locks.lock().expire(now);
+        }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The messages.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Topics, groups and offsets as they are kept.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// A topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<Arc<TopicState>> {
+        self.topics.get(name)
+    }
+
+    /// All topics by name, those of the system included.
+    #[must_use]
+    pub fn all_topics(&self) -> Vec<Arc<TopicState>> {
+        self.topics.all()
+    }
+
+    /// How many topics there are.
+    #[must_use]
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Tells when topics were created, changed or deleted: name servers must hear of it.
+    #[must_use]
+    pub fn topics_changed(&self) -> watch::Receiver<u64> {
+        self.topics_changed.subscribe()
+    }
+
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Locks on queues held by members of orderly groups.
+    #[must_use]
+    pub fn locks(&self) -> &Mutex<QueueLocks> {
+        &self.locks
+    }
+
+    pub(crate) fn notifies(&self, group: &Group) -> bool {
+        self.group_config(group).is_none_or(|config| config.notify_members)
+    }
+
+    /// A group's settings.
+    #[must_use]
+    pub fn group_config(&self, group: &Group) -> Option<Arc<GroupConfig>> {
+        self.metadata.read().groups.get(group).cloned()
+    }
+
+    /// A group's settings; an unknown group gets the default ones, which are then stored in the background.
+    #[must_use]
+    pub fn group_config_or_create(&self, name: &str) -> Option<Arc<GroupConfig>> {
+        if let Some(config) = self.metadata.read().groups.get(name) {
+            return Some(Arc::clone(config));
+        }
+        let group = Group::new(name).ok()?;
+        if !self.options.auto_create_groups && !system::is_system_group(name) {
+            return None;
+        }
+        let config = GroupConfig::new(group);
+        let proposal = self.metadata.propose(Change::GroupSet(config.clone()));
+        rt::spawn(async move {
+            if let Err(error) = proposal.await {
+                tracing::warn!(%error, "a group's default settings could not be stored; the next request tries again");
+            }
+        });
+        Some(Arc::new(config))
+    }
+
+    /// Creates the topic that a send is for, as far as that is allowed.
+    pub(crate) async fn create_topic_for(self: &Arc<Self>, send: &Publish<'_>) -> Result<(), PublishError> {
+        let topic = Topic::new(&send.topic)?;
+        if let Some(group) = topic.retry_group().or_else(|| topic.dead_letter_group()) {
+            let config = self.group_config_or_create(group.as_str());
+            let config = config.ok_or_else(|| PublishError::GroupNotFound { group: group.clone() })?;
+            if self.topics.get(topic.as_str()).is_none() {
+                self.ensure_topic(TopicConfig::new(topic, config.retry_queues.max(1))).await?;
+            }
+            self.dead_letter_topic(&group).await?;
+            return Ok(());
+        }
+        let refuse = || PublishError::TopicNotFound { topic: send.topic.to_string() };
+        if !self.options.auto_create_topics {
+            return Err(refuse());
+        }
+        let model = self.topics.get(&send.default_topic).ok_or_else(refuse)?;
+        if model.config.permission & permission::INHERIT == 0 {
+            return Err(refuse());
+        }
+        let queues = send.default_queues.min(model.config.write_queues).max(1);
+        let mut config = TopicConfig::new(topic, queues);
+        config.permission = model.config.permission & !permission::INHERIT;
+        config.system_flag = model.config.system_flag;
+        self.ensure_topic(config).await.map(drop)
+    }
+
+    /// Makes sure that a topic exists; the given settings count only if it does not.
+    pub(crate) async fn ensure_topic(self: &Arc<Self>, config: TopicConfig) -> Result<Topic, PublishError> {
+        let topic = config.topic.clone();
+        if self.topics.get(topic.as_str()).is_some() {
+            return Ok(topic);
+        }
+        let _changing = self.changing.lock().await;
+        if self.topics.get(topic.as_str()).is_none() {
+            let failed = |reason: String| PublishError::CreateTopic { topic: topic.to_string(), reason };
+            self.set_topic(config).await.map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(topic)
+    }
+
+    /// Stores a topic's settings and puts them in force. The caller holds `changing`.
+    async fn set_topic(&self, mut config: TopicConfig) -> Result<(), cluster::metadata::ProposeError> {
+        config.since = match self.topics.get(config.topic.as_str()) {
+            Some(known) => known.config.since,
+            None => self.store.positions().written,
+        };
+        self.metadata.propose(Change::TopicSet(config.clone())).await?;
+        self.topics.put(config, &self.store);
+        self.topics_changed.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    /// Creates a topic or changes its settings; durable on return.
+    ///
+    /// # Errors
+    /// [`crate::AdminError`] if it could not be stored.
+    pub async fn put_topic(&self, config: TopicConfig) -> Result<(), crate::AdminError> {
+        self.check_topic_config(&config)?;
+        let _changing = self.changing.lock().await;
+        self.set_topic(config).await.map_err(|error| crate::AdminError::Metadata(error.to_string()))
+    }
+
+    /// Deletes a topic with its messages and the offsets of its groups; durable on return.
+    ///
+    /// # Errors
+    /// [`crate::AdminError`] if it could not be stored.
+    pub async fn delete_topic(&self, name: &str) -> Result<(), crate::AdminError> {
+        if system::is_system_topic(name) {
+            return Err(crate::AdminError::SystemTopic { topic: name.to_owned() });
+        }
+        let _changing = self.changing.lock().await;
+        let topic = Topic::from_stored(name);
+        let failed = |error: cluster::metadata::ProposeError| crate::AdminError::Metadata(error.to_string());
+        self.metadata
+            .propose(Change::OffsetsForgotten { group: None, topic: Some(topic.clone()) })
+            .await
+            .map_err(failed)?;
+        self.metadata.propose(Change::TopicDeleted(topic)).await.map_err(failed)?;
+        self.topics.remove(name);
+        self.topics_changed.send_modify(|version| *version += 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! How the broker reaches a client, whatever door it came through.
+
+use bytes::Bytes;
+use model::{Group, QueueId, QueueOffset, Topic};
+use rt::BoxFuture;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Something a client should know; no answer is expected.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// Members of a group came or went: assign queues anew.
+    MembersChanged(Group),
+    /// Offsets of a group were reset: continue from these.
+    OffsetsReset {
+        /// The topic.
+        topic: Topic,
+        /// The group.
+        group: Group,
+        /// The time to which was reset, for the client's log.
+        timestamp: i64,
+        /// New offsets.
+        offsets: Vec<(QueueId, QueueOffset)>,
+    },
+}
+
+/// A question to a client. Bodies are the protocol's own and pass through untouched.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// What is the consumer doing.
+    RunningInfo {
+        /// Group.
+        group: Group,
+        /// Client.
+        client: String,
+        /// With the stacks of its threads.
+        stacks: bool,
+    },
+    /// How far is the consumer.
+    Status {
+        /// Topic.
+        topic: Topic,
+        /// Group.
+        group: Group,
+    },
+    /// Consume this message now.
+    ConsumeDirectly {
+        /// Group.
+        group: Group,
+        /// Client.
+        client: String,
+        /// The message's id.
+        message_id: String,
+        /// This broker's name.
+        broker: String,
+        /// The record.
+        record: Bytes,
+    },
+}
+
+/// Why a client gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AskError {
+    /// No such client is connected.
+    #[error("consumer '{client}' of group '{group}' is not online")]
+    NotOnline {
+        /// Group.
+        group: String,
+        /// Client.
+        client: String,
+    },
+    /// The client is too old to understand.
+    #[error("the client does not answer: {0}")]
+    Unreachable(String),
+    /// The client refused.
+    #[error("the client answered code {code}: {remark}")]
+    Refused {
+        /// Its code.
+        code: i32,
+        /// Its reason.
+        remark: String,
+    },
+}
+
+/// A connected client. An unreachable one is an error, not a wait.
+pub trait ClientChannel: Send + Sync {
+    /// Distinguishes connections.
+    fn id(&self) -> u64;
+    /// The client's address.
+    fn peer(&self) -> SocketAddr;
+    /// Tells the client something, at most once.
+    fn notify(&self, notice: &Notice);
+    /// Asks the client something.
+    fn ask(&self, ask: Ask, within: Duration) -> BoxFuture<'static, Result<Bytes, AskError>>;
+}

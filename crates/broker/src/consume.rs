@@ -1,0 +1,6 @@
+//! Consuming: filters, pulls and long polls, offsets, and messages sent back.
+
+pub(crate) mod filter;
+pub(crate) mod offsets;
+pub(crate) mod pull;
+pub(crate) mod send_back;

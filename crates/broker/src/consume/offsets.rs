@@ -1,0 +1,138 @@
+//! How far groups are, and what offsets mean in time.
+
+use crate::Broker;
+use model::{Group, QueueId, QueueOffset, Topic};
+use std::sync::Arc;
+use store::{Boundary, Queue, ReadError};
+
+/// Why an offset cannot be told.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OffsetError {
+    /// No such topic.
+    #[error("topic[{topic}] not exist")]
+    TopicNotFound {
+        /// Its name.
+        topic: String,
+    },
+    /// No such queue.
+    #[error("queueId[{queue}] is illegal, topic:[{topic}] has {queues} queues")]
+    QueueNotFound {
+        /// Its topic.
+        topic: Topic,
+        /// Its number.
+        queue: i32,
+        /// Queues there are.
+        queues: usize,
+    },
+    /// The group has no offset there.
+    #[error("Not found, maybe this group consumer boot first")]
+    NotFound,
+    /// The index could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The offset could not be made durable.
+    #[error("the offset could not be stored: {0}")]
+    Metadata(String),
+}
+
+impl Broker {
+    /// A queue by its names.
+    ///
+    /// # Errors
+    /// [`OffsetError`] naming what does not exist.
+    pub fn queue(&self, topic: &str, queue_id: i32) -> Result<Arc<Queue>, OffsetError> {
+        let state = self.topics().get(topic).ok_or_else(|| OffsetError::TopicNotFound { topic: topic.to_owned() })?;
+        state.queue(queue_id).cloned().ok_or_else(|| OffsetError::QueueNotFound {
+            topic: state.config.topic.clone(),
+            queue: queue_id,
+            queues: state.queues().len(),
+        })
+    }
+
+    /// The offset of a group in a queue. It never moves back after it was told, except by a reset.
+    ///
+    /// A group without one starts at 0 where the queue still has all its messages and they are recent (unless
+    /// `zero_if_unknown` is false): so a new group on a young topic misses nothing, whatever it asked for. This is the
+    /// original's rule.
+    ///
+    /// # Errors
+    /// [`OffsetError::NotFound`] if the group has none: the client then decides where to start.
+    pub async fn consumer_offset(
+        &self,
+        group: &str,
+        topic: &str,
+        queue_id: i32,
+        zero_if_unknown: bool,
+    ) -> Result<QueueOffset, OffsetError> {
+        let queue = self.queue(topic, queue_id)?;
+        let known = self.metadata().offset(&Group::from_stored(group), queue.topic(), queue.id());
+        if let Some(offset) = known {
+            self.metadata().flush_offsets().await.map_err(|error| OffsetError::Metadata(error.to_string()))?;
+            return Ok(offset);
+        }
+        let is_young = || {
+            let mut first = Vec::new();
+            queue.min_offset().0 == 0
+                && queue.entries(QueueOffset(0), 1, &mut first).is_ok()
+                && first.first().is_some_and(|entry| self.store().is_hot(entry.physical))
+        };
+        if zero_if_unknown && is_young() { Ok(QueueOffset(0)) } else { Err(OffsetError::NotFound) }
+    }
+
+    /// Remembers a group's offset. An offset below the known one is ignored: only resets go back.
+    ///
+    /// # Errors
+    /// [`OffsetError`] if topic or queue do not exist.
+    pub fn advance_offset(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> Result<(), OffsetError> {
+        let queue = self.queue(topic, queue_id)?;
+        if let Ok(offset) = u64::try_from(offset) {
+            let group = Group::from_stored(group);
+            self.metadata().advance(&group, queue.topic(), queue.id(), QueueOffset(offset));
+        }
+        Ok(())
+    }
+
+    /// Waits until every offset remembered so far is durable.
+    ///
+    /// # Errors
+    /// [`OffsetError::Metadata`].
+    pub async fn flush_offsets(&self) -> Result<(), OffsetError> {
+        self.metadata().flush_offsets().await.map_err(|error| OffsetError::Metadata(error.to_string()))
+    }
+
+    /// The offset that a time (ms since the epoch) means in a queue. May block on the disk.
+    ///
+    /// # Errors
+    /// [`OffsetError`].
+    pub fn offset_at(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        timestamp: i64,
+        upper: bool,
+    ) -> Result<QueueOffset, OffsetError> {
+        let queue = self.queue(topic, queue_id)?;
+        Ok(queue.offset_at(timestamp, if upper { Boundary::Upper } else { Boundary::Lower })?)
+    }
+
+    /// When the oldest message of a queue was stored, ms since the epoch; −1 if it is empty.
+    ///
+    /// # Errors
+    /// [`OffsetError`].
+    pub fn earliest_time(&self, topic: &str, queue_id: i32) -> Result<i64, OffsetError> {
+        let queue = self.queue(topic, queue_id)?;
+        let mut first = Vec::new();
+        let min = queue.min_offset();
+        if min < queue.max_offset() {
+            queue.entries(min, 1, &mut first)?;
+        }
+        Ok(first.first().map_or(-1, |entry| entry.store_timestamp))
+    }
+
+    /// The offsets that a group has in a topic.
+    #[must_use]
+    pub fn offsets_of(&self, group: &Group, topic: &Topic) -> Vec<(QueueId, QueueOffset)> {
+        let all = self.metadata().offsets_of_group(group);
+        all.into_iter().filter(|(of, _, _)| of == topic).map(|(_, queue, offset)| (queue, offset)).collect()
+    }
+}

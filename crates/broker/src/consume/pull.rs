@@ -1,0 +1,324 @@
+//! Pulls and long polls.
+
+use super::filter::TagFilter;
+use crate::group::Subscription;
+use crate::topic::TopicState;
+use crate::{Broker, PullError};
+use bytes::BytesMut;
+use model::{Group, QueueOffset};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Entry, Queue, ReadError, Store};
+
+/// Entries looked at together.
+const SCAN_STEP: usize = 256;
+/// Entries looked at in one turn; a filter that matches none of them makes the client ask again from there on.
+const SCAN_MAX: usize = 16 * SCAN_STEP;
+
+/// A request for messages of one queue.
+#[derive(Clone, Debug)]
+pub struct Pull<'a> {
+    /// Group.
+    pub group: &'a str,
+    /// Topic.
+    pub topic: &'a str,
+    /// Queue.
+    pub queue_id: i32,
+    /// First offset wanted.
+    pub offset: i64,
+    /// Most messages wanted.
+    pub messages_max: i32,
+    /// Most bytes wanted; none: the broker's limit.
+    pub bytes_max: Option<i32>,
+    /// The group's offset to be remembered with this request.
+    pub commit: Option<i64>,
+    /// How long to wait for a message if there is none.
+    pub wait: Option<Duration>,
+    /// Which messages are wanted.
+    pub filter: Filter<'a>,
+}
+
+/// Which messages a pull wants.
+#[derive(Clone, Debug)]
+pub enum Filter<'a> {
+    /// As the pull says itself.
+    Given {
+        /// `TAG` or another type.
+        kind: Option<&'a str>,
+        /// The expression.
+        expression: &'a str,
+    },
+    /// As the group's members said in their heartbeats.
+    Subscribed {
+        /// The version of the subscription that the client knows.
+        version: i64,
+    },
+}
+
+/// What a pull came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullOutcome {
+    /// There are messages.
+    Found,
+    /// There is none yet.
+    NotFound,
+    /// There are some, but the filter wants none of those looked at: ask again from the next offset on.
+    NoMatch,
+    /// The offset asked for is not in the queue: go on at the next offset.
+    Moved,
+}
+
+/// The answer to a pull.
+pub struct Pulled {
+    /// What it came to.
+    pub outcome: PullOutcome,
+    /// Where to go on.
+    pub next: QueueOffset,
+    /// Oldest readable offset.
+    pub min: QueueOffset,
+    /// End of the queue.
+    pub max: QueueOffset,
+    /// Broker to ask the next time.
+    pub suggested_broker: u64,
+    entries: Vec<Entry>,
+    bytes: usize,
+    store: Store,
+}
+
+impl Pulled {
+    /// Messages found.
+    #[must_use]
+    pub fn messages(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the messages found.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the messages are in memory, so that [`Pulled::gather`] does not wait for the disk.
+    #[must_use]
+    pub fn is_hot(&self) -> bool {
+        self.entries.first().is_none_or(|entry| self.store.is_hot(entry.physical))
+    }
+
+    /// Appends the records, each verified. On an error nothing is appended.
+    ///
+    /// # Errors
+    /// [`ReadError`] naming the damaged place.
+    pub fn gather(&self, out: &mut BytesMut) -> Result<(), ReadError> {
+        let before = out.len();
+        self.store.gather(&self.entries, out).inspect_err(|_| out.truncate(before))
+    }
+}
+
+/// What can be said of a pull at once.
+pub enum PullStep {
+    /// The answer.
+    Ready(Pulled),
+    /// Nothing yet: wait.
+    Parked(Parked),
+}
+
+/// A pull that waits for messages.
+pub struct Parked {
+    reader: Reader,
+    /// How long it may wait.
+    wait: Duration,
+}
+
+/// What a pull reads, and how.
+struct Reader {
+    broker: Arc<Broker>,
+    topic: Arc<TopicState>,
+    queue: Arc<Queue>,
+    filter: Arc<Subscription>,
+    from: QueueOffset,
+    messages_max: usize,
+    bytes_max: usize,
+    suggested_broker: u64,
+}
+
+impl Parked {
+    /// Waits until a wanted message is there or the time is over.
+    ///
+    /// # Errors
+    /// [`PullError`].
+    pub async fn finish(mut self) -> Result<Pulled, PullError> {
+        let clock = Arc::clone(&self.reader.broker.host().clock);
+        let deadline = clock.monotonic() + self.wait;
+        loop {
+            let left = deadline.saturating_sub(clock.monotonic());
+            let arrived = rt::timeout(left, self.reader.queue.wait_beyond(self.reader.from)).await;
+            let pulled = self.reader.read()?;
+            let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
+            if arrived.is_err() || !goes_on {
+                return Ok(pulled);
+            }
+            self.reader.from = pulled.next;
+        }
+    }
+}
+
+impl Broker {
+    /// Answers a pull, or parks it if it may wait.
+    ///
+    /// # Errors
+    /// [`PullError`].
+    pub fn pull(self: &Arc<Self>, ask: &Pull<'_>) -> Result<PullStep, PullError> {
+        let reader = self.reader(ask)?;
+        let pulled = reader.read()?;
+        if let Some(commit) = ask.commit
+            && let Ok(offset) = u64::try_from(commit)
+        {
+            let group = Group::from_stored(ask.group);
+            self.metadata().advance(&group, &reader.topic.config.topic, reader.queue.id(), QueueOffset(offset));
+        }
+        match ask.wait {
+            Some(wait) if pulled.outcome == PullOutcome::NotFound && !wait.is_zero() => {
+                Ok(PullStep::Parked(Parked { reader: Reader { from: pulled.next, ..reader }, wait }))
+            }
+            _ => Ok(PullStep::Ready(pulled)),
+        }
+    }
+
+    fn reader(self: &Arc<Self>, ask: &Pull<'_>) -> Result<Reader, PullError> {
+        let group = self.group_config_or_create(ask.group);
+        let group = group.ok_or_else(|| PullError::GroupNotFound { group: ask.group.to_owned() })?;
+        let forbidden = |reason| PullError::GroupForbidden { group: ask.group.to_owned(), reason };
+        if !group.consume_enabled {
+            return Err(forbidden("consumption is switched off for the group"));
+        }
+        if group.forbidden_topics.iter().any(|topic| topic == ask.topic) {
+            return Err(forbidden("the topic is forbidden for the group"));
+        }
+        let topic = self.topics().get(ask.topic);
+        let topic = topic.ok_or_else(|| PullError::TopicNotFound { topic: ask.topic.to_owned() })?;
+        if !topic.is_readable() {
+            let permission = topic.config.permission;
+            return Err(PullError::TopicForbidden { topic: topic.config.topic.clone(), permission });
+        }
+        let readable = u32::try_from(ask.queue_id).is_ok_and(|id| id < topic.config.read_queues);
+        let queue = topic.queue(ask.queue_id).filter(|_| readable).cloned();
+        let queue = queue.ok_or_else(|| PullError::QueueNotFound {
+            topic: topic.config.topic.clone(),
+            queue: ask.queue_id,
+            queues: topic.config.read_queues,
+        })?;
+        let filter = self.subscription_for(ask, &group)?;
+        let options = self.options();
+        Ok(Reader {
+            from: QueueOffset(u64::try_from(ask.offset).unwrap_or(0)),
+            messages_max: ask.messages_max.clamp(1, options.pull_messages_max as i32) as usize,
+            bytes_max: ask
+                .bytes_max
+                .map_or(options.pull_bytes_max, |max| (max.max(1) as usize).min(options.pull_bytes_max)),
+            suggested_broker: group.broker_id.0,
+            broker: Arc::clone(self),
+            topic,
+            queue,
+            filter,
+        })
+    }
+
+    fn subscription_for(&self, ask: &Pull<'_>, group: &model::GroupConfig) -> Result<Arc<Subscription>, PullError> {
+        match &ask.filter {
+            Filter::Given { kind, expression } => {
+                let filter = TagFilter::parse_typed(*kind, expression)?;
+                Ok(Arc::new(Subscription::of_filter(ask.topic, expression, filter)))
+            }
+            Filter::Subscribed { version } => {
+                let missing = || PullError::NotSubscribed { group: ask.group.to_owned() };
+                let view = self.groups().get(ask.group).ok_or_else(missing)?;
+                if !group.broadcast_enabled && view.is_broadcast() {
+                    let reason = "the group may not consume by broadcast way";
+                    return Err(PullError::GroupForbidden { group: ask.group.to_owned(), reason });
+                }
+                let subscription = view.subscription(ask.topic).ok_or_else(missing)?;
+                if subscription.version < *version {
+                    return Err(PullError::SubscriptionStale { known: subscription.version, asked: *version });
+                }
+                if let Some(kind) = &subscription.unsupported {
+                    return Err(crate::FilterError::Unsupported(kind.clone()).into());
+                }
+                Ok(subscription)
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn pulled(&self, outcome: PullOutcome, next: QueueOffset, min: QueueOffset, max: QueueOffset) -> Pulled {
+        Pulled {
+            outcome,
+            next,
+            min,
+            max,
+            suggested_broker: self.suggested_broker,
+            entries: Vec::new(),
+            bytes: 0,
+            store: self.broker.store().clone(),
+        }
+    }
+
+    fn read(&self) -> Result<Pulled, PullError> {
+        let (min, max) = (self.queue.min_offset(), self.queue.max_offset());
+        if self.from < min {
+            return Ok(self.pulled(PullOutcome::Moved, min, min, max));
+        }
+        if self.from == max {
+            return Ok(self.pulled(PullOutcome::NotFound, max, min, max));
+        }
+        if self.from > max {
+            // An empty queue asked from its beginning on is merely empty.
+            return Ok(self.pulled(PullOutcome::Moved, max, min, max));
+        }
+        let mut pulled = self.pulled(PullOutcome::NoMatch, self.from, min, max);
+        let mut step = Vec::with_capacity(SCAN_STEP.min(self.messages_max));
+        let mut scanned = 0;
+        while scanned < SCAN_MAX && pulled.next < max {
+            step.clear();
+            let wanted = if matches!(self.filter.filter, TagFilter::All) { self.messages_max } else { SCAN_STEP };
+            match self.queue.entries(pulled.next, wanted.min(SCAN_STEP), &mut step) {
+                Ok(()) => {}
+                Err(error @ ReadError::NoOffset { .. }) if pulled.entries.is_empty() => {
+                    tracing::debug!(%error, "retention overtook a pull");
+                    let min = self.queue.min_offset();
+                    return Ok(self.pulled(PullOutcome::Moved, min, min, max));
+                }
+                Err(error) if pulled.entries.is_empty() => return Err(error.into()),
+                Err(_) => break,
+            }
+            if step.is_empty() {
+                break;
+            }
+            scanned += step.len();
+            if self.take(&step, &mut pulled) {
+                break;
+            }
+        }
+        if !pulled.entries.is_empty() {
+            pulled.outcome = PullOutcome::Found;
+        }
+        Ok(pulled)
+    }
+
+    /// Takes wanted entries in order; true when the reply is full.
+    fn take(&self, step: &[Entry], pulled: &mut Pulled) -> bool {
+        for entry in step {
+            if self.filter.filter.wants(entry.tag_hash) {
+                let size = entry.size as usize;
+                let full = pulled.entries.len() >= self.messages_max || pulled.bytes + size > self.bytes_max;
+                if full && !pulled.entries.is_empty() {
+                    return true;
+                }
+                pulled.entries.push(*entry);
+                pulled.bytes += size;
+            }
+            pulled.next = entry.offset.plus(1);
+        }
+        pulled.entries.len() >= self.messages_max
+    }
+}

@@ -1,0 +1,47 @@
+//! What an operator may set for the broker's semantics.
+
+use std::net::SocketAddr;
+
+/// Settings of one broker.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Cluster name.
+    pub cluster: String,
+    /// Broker name, shared by the replicas of one log.
+    pub broker_name: String,
+    /// 0 for the master.
+    pub broker_id: u64,
+    /// The address that clients are told, also stored with each message.
+    pub advertised: SocketAddr,
+    /// Largest body in bytes. Default 4 MiB.
+    pub message_bytes_max: usize,
+    /// Whether a send to an unknown topic creates it after the model of the default topic. Default true.
+    pub auto_create_topics: bool,
+    /// Whether a heartbeat or pull of an unknown group creates it. Default true.
+    pub auto_create_groups: bool,
+    /// Queues of the default topic, and most queues of a topic created by a send. Default 8.
+    pub default_topic_queues: u32,
+    /// Most messages in one reply to a pull. Default 1,024.
+    pub pull_messages_max: u32,
+    /// Most bytes in one reply to a pull that has more than one message. Default 1 MiB.
+    pub pull_bytes_max: usize,
+}
+
+impl Options {
+    /// The defaults for a broker that is reached at `advertised`.
+    #[must_use]
+    pub fn new(advertised: SocketAddr) -> Self {
+        Self {
+            cluster: "DefaultCluster".to_owned(),
+            broker_name: "broker-a".to_owned(),
+            broker_id: 0,
+            advertised,
+            message_bytes_max: 4 << 20,
+            auto_create_topics: true,
+            auto_create_groups: true,
+            default_topic_queues: 8,
+            pull_messages_max: 1024,
+            pull_bytes_max: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Publishing: checks, placement, and the append.
+//!
+//! All messages that one call brings are checked and handed to the log at once, before the call returns; the future it
+//! gives only waits until they are as safe as their topics promise.
+
+mod place;
+mod redirect;
+
+use crate::{Broker, PublishError};
+use bytes::Bytes;
+use model::QueueId;
+use model::record::Place;
+use rt::BoxFuture;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::{Append, AppendError};
+
+/// One message, or one batch, as a producer sends it.
+#[derive(Clone, Debug)]
+pub struct Publish<'a> {
+    /// Topic.
+    pub topic: Cow<'a, str>,
+    /// The topic whose settings a topic created by this send copies.
+    pub default_topic: Cow<'a, str>,
+    /// Queues that the producer would like such a topic to have.
+    pub default_queues: u32,
+    /// Queue; negative: any.
+    pub queue_id: i32,
+    /// See [`model::sys_flag`].
+    pub sys_flag: i32,
+    /// Ms since the epoch by the producer's clock.
+    pub born_timestamp: i64,
+    /// The producer.
+    pub born_host: SocketAddr,
+    /// How often the message was consumed in vain (a consumer that sends back by itself).
+    pub reconsume_times: i32,
+    /// The consumer's own limit of deliveries.
+    pub max_reconsume_times: Option<i32>,
+    /// What is to be stored.
+    pub content: Content<'a>,
+}
+
+/// What one send carries.
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    /// A message.
+    Single(BatchPart<'a>),
+    /// Messages of one topic, stored all or none.
+    Batch(Vec<BatchPart<'a>>),
+}
+
+/// One message of a send.
+#[derive(Clone, Debug)]
+pub struct BatchPart<'a> {
+    /// The producer's flag.
+    pub flag: i32,
+    /// Properties text.
+    pub properties: Cow<'a, str>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Where a send was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The queue.
+    pub queue_id: QueueId,
+    /// The message's place, or that of the first message of a batch.
+    pub first: Place,
+    /// Places of the other messages of a batch.
+    pub rest: Vec<Place>,
+}
+
+/// Most messages of one batch: all of them must fit the count of an atomic append.
+const BATCH_MESSAGES_MAX: usize = u16::MAX as usize;
+
+/// What becomes of one send of a call.
+enum Slot {
+    Refused(PublishError),
+    Stored { queue_id: QueueId, count: usize },
+    NeedsTopic(Box<Publish<'static>>),
+}
+
+/// What checking a send gives.
+enum Planned {
+    Appends { queue_id: QueueId, count: usize },
+    NeedsTopic,
+}
+
+impl Publish<'_> {
+    fn into_owned(self) -> Publish<'static> {
+        let own = |part: BatchPart<'_>| BatchPart {
+            flag: part.flag,
+            properties: Cow::Owned(part.properties.into_owned()),
+            body: part.body,
+        };
+        Publish {
+            topic: Cow::Owned(self.topic.into_owned()),
+            default_topic: Cow::Owned(self.default_topic.into_owned()),
+            content: match self.content {
+                Content::Single(part) => Content::Single(own(part)),
+                Content::Batch(parts) => Content::Batch(parts.into_iter().map(own).collect()),
+            },
+            ..self
+        }
+    }
+}
+
+impl Broker {
+    /// Stores messages. Each send succeeds or fails by itself; the answers come in the order of the sends, together,
+    /// when the last of them is safe.
+    pub fn publish(
+        self: &Arc<Self>,
+        sends: Vec<Publish<'_>>,
+    ) -> BoxFuture<'static, Vec<Result<Receipt, PublishError>>> {
+        let mut appends = Vec::with_capacity(sends.len());
+        let mut slots = Vec::with_capacity(sends.len());
+        for send in sends {
+            let before = appends.len();
+            slots.push(match self.plan(&send, &mut appends) {
+                Ok(Planned::Appends { queue_id, count }) => Slot::Stored { queue_id, count },
+                Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
+                Err(error) => {
+                    appends.truncate(before);
+                    Slot::Refused(error)
+                }
+            });
+        }
+        let appending = if appends.is_empty() { None } else { Some(self.store().append(appends)) };
+        let broker = Arc::clone(self);
+        Box::pin(async move {
+            let places = match appending {
+                None => Ok(Vec::new()),
+                Some(Ok(appending)) => Ok(appending.await),
+                Some(Err(error)) => Err(error),
+            };
+            broker.collect(slots, places).await
+        })
+    }
+
+    async fn collect(
+        self: &Arc<Self>,
+        slots: Vec<Slot>,
+        places: Result<Vec<Result<Place, AppendError>>, AppendError>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        let mut receipts = Vec::with_capacity(slots.len());
+        let mut places = places.map(Vec::into_iter);
+        for slot in slots {
+            receipts.push(match slot {
+                Slot::Refused(error) => Err(error),
+                Slot::NeedsTopic(send) => self.create_and_publish(*send).await,
+                Slot::Stored { queue_id, count } => match &mut places {
+                    Ok(places) => receipt(queue_id, &mut places.take(count)),
+                    Err(error) => Err(error.clone().into()),
+                },
+            });
+        }
+        receipts
+    }
+
+    async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
+        self.create_topic_for(&send).await?;
+        let mut appends = Vec::new();
+        match self.plan(&send, &mut appends)? {
+            Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
+            Planned::Appends { queue_id, .. } => {
+                let places = self.store().append(appends)?.await;
+                receipt(queue_id, &mut places.into_iter())
+            }
+        }
+    }
+
+    /// Checks a send and adds what is to be appended for it.
+    fn plan(&self, send: &Publish<'_>, appends: &mut Vec<Append>) -> Result<Planned, PublishError> {
+        let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
+        match &send.content {
+            Content::Single(part) => {
+                let append = self.draft(send, part, &target, false)?;
+                let queue_id = append.queue.id();
+                appends.push(append);
+                Ok(Planned::Appends { queue_id: target.answered_queue.unwrap_or(queue_id), count: 1 })
+            }
+            Content::Batch(parts) => {
+                if parts.is_empty() || parts.len() > BATCH_MESSAGES_MAX {
+                    return Err(PublishError::Batch { reason: "it must have 1 to 65,535 messages" });
+                }
+                if target.is_retry() {
+                    return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });
+                }
+                for (i, part) in parts.iter().enumerate() {
+                    appends.push(self.draft(send, part, &target, i + 1 < parts.len())?);
+                }
+                Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len() })
+            }
+        }
+    }
+}
+
+fn receipt(
+    queue_id: QueueId,
+    places: &mut dyn Iterator<Item = Result<Place, AppendError>>,
+) -> Result<Receipt, PublishError> {
+    let mut places = places.collect::<Vec<_>>().into_iter();
+    let first = places.next().unwrap_or(Err(AppendError::Closed))?;
+    let rest = places.collect::<Result<Vec<_>, _>>()?;
+    Ok(Receipt { queue_id, first, rest })
+}

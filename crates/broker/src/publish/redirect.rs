@@ -1,0 +1,100 @@
+//! Where a message goes: its own topic, or the one that its retries, its delay or its death demand.
+
+use super::{Content, Publish};
+use crate::topic::TopicState;
+use crate::{Broker, PublishError};
+use model::{Group, QueueId, Topic, properties, system};
+use std::sync::Arc;
+use store::Queue;
+
+/// What the properties of a message ask of the broker.
+pub(super) struct Wish {
+    pub(super) delay_level: Option<u32>,
+    /// Whether the producer waits until the message is as safe as its topic promises.
+    pub(super) waits: bool,
+    unsupported: Option<&'static str>,
+}
+
+/// Where a message goes.
+pub(super) struct Target {
+    pub(super) queue: Arc<Queue>,
+    pub(super) is_dead_letter: bool,
+    /// The queue that the producer is told, where it differs from the one that is written first.
+    pub(super) answered_queue: Option<QueueId>,
+}
+
+impl Target {
+    pub(super) fn is_retry(&self) -> bool {
+        self.queue.topic().retry_group().is_some()
+    }
+}
+
+impl Wish {
+    /// Reads the properties in one pass.
+    pub(super) fn of(text: &str) -> Self {
+        let mut wish = Self { delay_level: None, waits: true, unsupported: None };
+        for (name, value) in properties::iter(text) {
+            match name {
+                properties::DELAY => {
+                    let level = value.parse::<i64>().unwrap_or(0);
+                    wish.delay_level = (level > 0).then(|| level.min(i64::from(crate::delay::LEVELS)) as u32);
+                }
+                properties::WAIT => wish.waits = !value.eq_ignore_ascii_case("false"),
+                properties::TRANSACTION_PREPARED if value.eq_ignore_ascii_case("true") => {
+                    wish.unsupported = Some("transaction");
+                }
+                properties::TIMER_DELAY_SEC | properties::TIMER_DELAY_MS | properties::TIMER_DELIVER_MS => {
+                    wish.unsupported = Some("timed (TIMER_*)");
+                }
+                _ => {}
+            }
+        }
+        wish
+    }
+
+    pub(super) fn check_supported(&self) -> Result<(), PublishError> {
+        match self.unsupported {
+            Some(kind) => Err(PublishError::Unsupported { kind }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Broker {
+    /// The queue that a send is for; `None` if its topic must be created first.
+    pub(super) fn redirect(&self, send: &Publish<'_>) -> Result<Option<Target>, PublishError> {
+        if system::is_closed_to_clients(&send.topic) {
+            return Err(PublishError::SystemTopic { topic: send.topic.to_string() });
+        }
+        let Some(topic) = self.topics().get(&send.topic) else { return Ok(None) };
+        if let Some(group) = topic.config.topic.retry_group()
+            && self.is_exhausted(&group, send)?
+        {
+            let dead = Topic::dead_letter_of(&group);
+            let Some(dead) = self.topics().get(dead.as_str()) else { return Ok(None) };
+            return target(&dead, 0, true).map(Some);
+        }
+        target(&topic, send.queue_id, false).map(Some)
+    }
+
+    /// Whether a retried message has had all its deliveries.
+    fn is_exhausted(&self, group: &Group, send: &Publish<'_>) -> Result<bool, PublishError> {
+        let config = self.group_config(group).ok_or_else(|| PublishError::GroupNotFound { group: group.clone() })?;
+        let max = send.max_reconsume_times.unwrap_or(config.retry_max);
+        Ok(max >= 0 && send.reconsume_times >= max && matches!(send.content, Content::Single(_)))
+    }
+}
+
+fn target(topic: &Arc<TopicState>, queue_id: i32, is_dead_letter: bool) -> Result<Target, PublishError> {
+    let config = &topic.config;
+    if !topic.is_writable() {
+        return Err(PublishError::Forbidden { topic: config.topic.clone(), permission: config.permission });
+    }
+    let asked = if queue_id < 0 { topic.any_writable() } else { queue_id };
+    let queue = topic.queue(asked).ok_or_else(|| PublishError::QueueNotFound {
+        topic: config.topic.clone(),
+        queue: queue_id,
+        queues: config.write_queues.max(config.read_queues),
+    })?;
+    Ok(Target { queue: Arc::clone(queue), is_dead_letter, answered_queue: Some(queue.id()) })
+}

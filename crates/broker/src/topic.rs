@@ -1,0 +1,128 @@
+//! Topics as the running broker holds them.
+
+use model::{QueueId, Topic, TopicConfig, permission, system};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use store::{Flush, Queue, Store};
+
+/// Parts of the topic table, each with a lock of its own.
+const SHARDS: usize = 16;
+/// Topic attribute that overrides the broker's flush policy: `sync` or `async`.
+pub(crate) const FLUSH_ATTRIBUTE: &str = "flush";
+
+/// A topic with its queues at hand. Replaced as a whole when its settings change.
+pub struct TopicState {
+    /// Settings.
+    pub config: TopicConfig,
+    queues: Vec<Arc<Queue>>,
+    next: AtomicU32,
+}
+
+impl TopicState {
+    fn new(config: TopicConfig, store: &Store) -> Self {
+        let flush = match config.attributes.get(FLUSH_ATTRIBUTE).map(String::as_str) {
+            Some("async") => Some(Flush::Async),
+            Some("sync") => Some(Flush::Sync),
+            _ => None,
+        };
+        let count = config.read_queues.max(config.write_queues);
+        let queues: Vec<_> = (0..count).map(|id| store.queue(&config.topic, QueueId(id))).collect();
+        for queue in &queues {
+            queue.set_flush(flush);
+            queue.hide_before(config.since);
+        }
+        Self { config, queues, next: AtomicU32::new(0) }
+    }
+
+    /// A queue by its id.
+    #[must_use]
+    pub fn queue(&self, id: i32) -> Option<&Arc<Queue>> {
+        self.queues.get(usize::try_from(id).ok()?)
+    }
+
+    /// All queues, readable or writable.
+    #[must_use]
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.queues
+    }
+
+    /// The next queue to write to, for senders that leave the choice to the broker.
+    pub(crate) fn any_writable(&self) -> i32 {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        (next % self.config.write_queues.max(1)) as i32
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        permission::is_readable(self.config.permission)
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        permission::is_writable(self.config.permission)
+    }
+}
+
+/// All topics by name.
+pub(crate) struct Topics {
+    hasher: RandomState,
+    shards: Vec<RwLock<HashMap<Topic, Arc<TopicState>>>>,
+}
+
+impl Topics {
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+    }
+
+    fn shard(&self, name: &str) -> &RwLock<HashMap<Topic, Arc<TopicState>>> {
+        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicState>> {
+        self.shard(name).read().get(name).cloned()
+    }
+
+    pub(crate) fn put(&self, config: TopicConfig, store: &Store) -> Arc<TopicState> {
+        let state = Arc::new(TopicState::new(config, store));
+        self.shard(state.config.topic.as_str()).write().insert(state.config.topic.clone(), Arc::clone(&state));
+        state
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Option<Arc<TopicState>> {
+        self.shard(name).write().remove(name)
+    }
+
+    /// All topics, in order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<TopicState>> {
+        let mut all: Vec<_> =
+            self.shards.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect();
+        all.sort_by(|a, b| a.config.topic.cmp(&b.config.topic));
+        all
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+}
+
+/// The system topics that every broker has, with their queues and permissions.
+pub(crate) fn system_topics(cluster: &str, broker: &str, default_queues: u32) -> Vec<TopicConfig> {
+    let named = |name: &str, queues: u32| TopicConfig::new(Topic::from_stored(name), queues);
+    let mut default = named(system::AUTO_CREATE_TOPIC, default_queues);
+    default.permission |= permission::INHERIT;
+    let mut cluster_topic = named(cluster, 16);
+    cluster_topic.permission |= permission::INHERIT;
+    let mut broker_topic = named(broker, 1);
+    broker_topic.permission |= permission::INHERIT;
+    vec![
+        default,
+        cluster_topic,
+        broker_topic,
+        named(system::SELF_TEST_TOPIC, 1),
+        named(system::BENCHMARK_TOPIC, 1024),
+        named(system::OFFSET_MOVED_TOPIC, 1),
+        named(system::SCHEDULE_TOPIC, crate::delay::LEVELS),
+        named(system::TRACE_TOPIC, 1),
+    ]
+}

@@ -1,0 +1,216 @@
+//! Consumer groups: settings, lists and lag.
+
+use super::client::subscription_body;
+use super::table::{Outcome, Request};
+use super::topic::{page, version_body};
+use crate::reply::Reply;
+use ::broker::GroupDeletion;
+use model::{BrokerId, Group, GroupConfig, Topic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::remoting::body::{
+    ConsumeStats, ConsumeTimeSpan, MessageQueue, OffsetWrapper, Opaque, QueueTimeSpan, SubscriptionAnswer,
+    SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper, TopicList,
+};
+use wire::remoting::header::Header;
+use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
+use wire::remoting::{ResponseCode, request};
+
+fn group_body(config: &GroupConfig) -> SubscriptionGroupConfig {
+    let policy = config.retry_policy.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Opaque);
+    SubscriptionGroupConfig {
+        group_name: config.group.to_string(),
+        consume_enable: config.consume_enabled,
+        consume_from_min_enable: config.from_min_enabled,
+        consume_broadcast_enable: config.broadcast_enabled,
+        consume_message_orderly: config.orderly,
+        retry_queue_nums: config.retry_queues as i32,
+        retry_max_times: config.retry_max,
+        group_retry_policy: policy,
+        broker_id: config.broker_id.0 as i64,
+        which_broker_when_consume_slowly: config.broker_id_when_slow.0 as i64,
+        notify_consumer_ids_changed_enable: config.notify_members,
+        group_sys_flag: config.system_flag,
+        consume_timeout_minute: config.consume_timeout_minutes as i32,
+        subscription_data_set: None,
+        attributes: config.attributes.clone(),
+    }
+}
+
+fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> Result<GroupConfig, Reply> {
+    let refuse = |remark: String| Reply::error(ResponseCode::INVALID_PARAMETER, remark);
+    let group = Group::new(&body.group_name).map_err(|error| refuse(error.to_string()))?;
+    let count = |name: &str, value: i64| {
+        u32::try_from(value).map_err(|_| refuse(format!("{name} is {value}; it must not be negative")))
+    };
+    Ok(GroupConfig {
+        group,
+        consume_enabled: body.consume_enable,
+        from_min_enabled: body.consume_from_min_enable,
+        broadcast_enabled: body.consume_broadcast_enable,
+        orderly: body.consume_message_orderly,
+        retry_queues: count("retryQueueNums", i64::from(body.retry_queue_nums))?,
+        retry_max: body.retry_max_times,
+        retry_policy: body.group_retry_policy.map(|policy| serde_json::Value::Object(policy.0).to_string()),
+        broker_id: BrokerId(u64::from(count("brokerId", body.broker_id)?)),
+        broker_id_when_slow: BrokerId(u64::from(count(
+            "whichBrokerWhenConsumeSlowly",
+            body.which_broker_when_consume_slowly,
+        )?)),
+        notify_members: body.notify_consumer_ids_changed_enable,
+        system_flag: body.group_sys_flag,
+        consume_timeout_minutes: count("consumeTimeoutMinute", i64::from(body.consume_timeout_minute))?,
+        attributes: body.attributes,
+        forbidden_topics: known.map(|config| config.forbidden_topics.clone()).unwrap_or_default(),
+    })
+}
+
+async fn put(request: &Request, body: SubscriptionGroupConfig) -> Result<(), Reply> {
+    let known = request.broker.group_config(&Group::from_stored(&body.group_name));
+    request.broker.put_group(group_config(body, known.as_deref())?).await?;
+    Ok(())
+}
+
+pub(super) async fn create(request: &Request) -> Outcome {
+    put(request, from_slice(&request.frame.body)?).await?;
+    Ok(Reply::ok())
+}
+
+pub(super) async fn create_list(request: &Request) -> Outcome {
+    let list: SubscriptionGroupList = from_slice(&request.frame.body)?;
+    for body in list.group_config_list {
+        put(request, body).await?;
+    }
+    Ok(Reply::ok())
+}
+
+pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetAllGroupConfig::parse(&header.fields)?;
+    let state = request.broker.metadata().read();
+    let mut table: BTreeMap<_, _> =
+        state.groups.iter().map(|(group, config)| (group.to_string(), group_body(config))).collect();
+    let total = table.len();
+    page(&mut table, ask.group_seq, ask.max_group_num);
+    let forbidden = state.groups.values().filter(|config| !config.forbidden_topics.is_empty());
+    let body = SubscriptionGroupWrapper {
+        subscription_group_table: table,
+        forbidden_table: forbidden
+            .map(|config| (config.group.to_string(), config.forbidden_topics.iter().map(|t| (t.clone(), 1)).collect()))
+            .collect(),
+        data_version: version_body(state.groups_version),
+    };
+    Ok(Reply::ok().with_field("totalGroupNum", total).with_body(to_vec(&body, Dialect::Loose)))
+}
+
+pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetGroupConfig::parse(&header.fields)?;
+    let config = request.broker.group_config(&Group::from_stored(ask.group)).ok_or_else(|| {
+        let remark = format!("No group in this broker. group: {}", ask.group);
+        Reply::error(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, remark)
+    })?;
+    Ok(Reply::ok().with_body(to_vec(&group_body(&config), Dialect::Strict)))
+}
+
+pub(super) async fn delete(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::DeleteGroup::parse(&header.fields)?;
+    let deletion = match ask.clean_offset.unwrap_or(false) {
+        true => GroupDeletion::ForgetOffsets,
+        false => GroupDeletion::KeepOffsets,
+    };
+    request.broker.delete_group(ask.group_name, deletion).await?;
+    Ok(Reply::ok())
+}
+
+pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetConsumeStats::parse(&header.fields)?;
+    let group = Group::from_stored(ask.consumer_group);
+    let only = ask.topic.filter(|topic| !topic.is_empty()).map(Topic::from_stored);
+    let broker = Arc::clone(&request.broker);
+    let lags = request.broker.host().run_blocking(move || broker.lag(&group, only.as_ref())).await?;
+    let broker_name = &request.broker.options().broker_name;
+    let table = lags.into_iter().map(|lag| {
+        let key = MessageQueue {
+            broker_name: broker_name.clone(),
+            queue_id: lag.queue.0 as i32,
+            topic: lag.topic.to_string(),
+        };
+        let offsets = OffsetWrapper {
+            broker_offset: lag.broker_offset.0 as i64,
+            consumer_offset: lag.consumer_offset.0 as i64,
+            pull_offset: lag.consumer_offset.0 as i64,
+            last_timestamp: lag.last_timestamp,
+        };
+        (key, offsets)
+    });
+    let body = ConsumeStats { offset_table: table.collect(), consume_tps: 0.0 };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+}
+
+pub(super) async fn time_span(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::QueryConsumeTimeSpan::parse(&header.fields)?;
+    let (broker, group, topic) =
+        (Arc::clone(&request.broker), Group::from_stored(ask.group), Topic::from_stored(ask.topic));
+    let now = broker.now().0;
+    let spans = move || -> Result<Vec<QueueTimeSpan>, Reply> {
+        let progress = broker.topic_progress(topic.as_str())?;
+        let lags = broker.lag(&group, Some(&topic))?;
+        let mut spans = Vec::new();
+        for (queue, lag) in progress.iter().zip(&lags) {
+            let id = queue.queue.0 as i32;
+            let behind = if queue.max == lag.consumer_offset { 0 } else { (now - lag.last_timestamp).max(0) };
+            spans.push(QueueTimeSpan {
+                message_queue: MessageQueue {
+                    broker_name: broker.options().broker_name.clone(),
+                    queue_id: id,
+                    topic: topic.to_string(),
+                },
+                min_time_stamp: broker.earliest_time(topic.as_str(), id)?,
+                max_time_stamp: queue.last_timestamp,
+                consume_time_stamp: lag.last_timestamp,
+                delay_time: behind,
+            });
+        }
+        Ok(spans)
+    };
+    let spans = request.broker.host().run_blocking(spans).await?;
+    Ok(Reply::ok().with_body(to_vec(&ConsumeTimeSpan { consume_time_span_set: spans }, Dialect::Loose)))
+}
+
+pub(super) fn topics(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::QueryTopicsByConsumer::parse(&header.fields)?;
+    let topics = request.broker.topics_of_group(&Group::from_stored(ask.group));
+    let body = TopicList { topic_list: topics.iter().map(ToString::to_string).collect(), broker_addr: None };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
+
+pub(super) fn subscription(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::QuerySubscriptionByConsumer::parse(&header.fields)?;
+    let topic = ask.topic.unwrap_or("");
+    let view = request.broker.consumers(ask.group);
+    let found = view.and_then(|view| view.subscription(topic));
+    let body = SubscriptionAnswer {
+        subscription_data: found.map(|subscription| subscription_body(&subscription)),
+        group: ask.group.to_owned(),
+        topic: topic.to_owned(),
+    };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
+
+pub(super) async fn forbidden(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GroupForbidden::parse(&header.fields)?;
+    let config = request.broker.group_config_or_create(ask.group);
+    let config = config.ok_or_else(|| {
+        Reply::error(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, format!("group '{}' does not exist", ask.group))
+    })?;
+    let mut config = GroupConfig::clone(&config);
+    if let Some(readable) = ask.readable {
+        config.forbidden_topics.retain(|topic| topic != ask.topic);
+        if !readable {
+            config.forbidden_topics.push(ask.topic.to_owned());
+        }
+        request.broker.put_group(config.clone()).await?;
+    }
+    let readable = !config.forbidden_topics.iter().any(|topic| topic == ask.topic);
+    let body = serde_json::json!({ "group": ask.group, "topic": ask.topic, "readable": readable });
+    Ok(Reply::ok().with_body(body.to_string()))
+}

@@ -1,0 +1,139 @@
+//! Pulling: hot answers are gathered straight into the connection's buffer.
+
+use super::answer;
+use super::convert::pull_error;
+use crate::reply::Reply;
+use crate::server::{Connection, Work};
+use ::broker::{Broker, Filter, Pull, PullError, PullOutcome, PullStep, Pulled};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::remoting::frame::{Encoding, RawFrame};
+use wire::remoting::header::Header;
+use wire::remoting::request::PullMessage;
+use wire::remoting::{FrameWriter, ResponseCode};
+
+/// Longest time that a pull may wait.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// Whom to answer.
+#[derive(Clone, Copy)]
+struct Asker {
+    opaque: i32,
+    encoding: Encoding,
+    one_way: bool,
+}
+
+pub(super) fn pull(
+    broker: &Arc<Broker>,
+    connection: &Arc<Connection>,
+    frame: &RawFrame,
+    header: &Header<'_>,
+    work: &mut Work,
+) {
+    let request = match PullMessage::parse(&header.fields) {
+        Ok(request) => request,
+        Err(error) => return answer(connection, frame, header, &Reply::from(error)),
+    };
+    let asker = Asker { opaque: header.opaque, encoding: frame.encoding, one_way: header.is_one_way() };
+    let bytes = frame.header.len();
+    match broker.pull(&ask(&request)) {
+        Ok(PullStep::Ready(pulled)) => deliver(broker, connection, asker, Ok(pulled), work, bytes),
+        Err(error) => deliver(broker, connection, asker, Err(error), work, bytes),
+        Ok(PullStep::Parked(parked)) => {
+            let (broker, connection) = (Arc::clone(broker), Arc::clone(connection));
+            work.push_patient(
+                bytes,
+                Box::pin(async move {
+                    let outcome = parked.finish().await;
+                    send(&broker, &connection, asker, outcome).await;
+                }),
+            );
+        }
+    }
+}
+
+fn ask<'a>(request: &PullMessage<'a>) -> Pull<'a> {
+    let has = |flag: i32| request.sys_flag & flag != 0;
+    let given = request.subscription.filter(|_| has(PullMessage::SUBSCRIPTION));
+    let suspends = has(PullMessage::SUSPEND) && request.suspend_timeout_millis > 0;
+    Pull {
+        group: request.consumer_group,
+        topic: request.topic,
+        queue_id: request.queue_id,
+        offset: request.queue_offset,
+        messages_max: request.max_msg_nums,
+        bytes_max: request.max_msg_bytes.filter(|max| *max > 0),
+        commit: has(PullMessage::COMMIT_OFFSET).then_some(request.commit_offset),
+        wait: suspends.then(|| Duration::from_millis(request.suspend_timeout_millis as u64).min(WAIT_MAX)),
+        filter: match given {
+            Some(expression) => Filter::Given { kind: request.expression_type, expression },
+            None if has(PullMessage::SUBSCRIPTION) => Filter::Given { kind: request.expression_type, expression: "*" },
+            None => Filter::Subscribed { version: request.sub_version },
+        },
+    }
+}
+
+fn deliver(
+    broker: &Arc<Broker>,
+    connection: &Arc<Connection>,
+    asker: Asker,
+    outcome: Result<Pulled, PullError>,
+    work: &mut Work,
+    bytes: usize,
+) {
+    if outcome.as_ref().is_ok_and(|pulled| !pulled.is_hot()) {
+        let (broker, connection) = (Arc::clone(broker), Arc::clone(connection));
+        work.push(bytes, Box::pin(async move { send(&broker, &connection, asker, outcome).await }));
+    } else if !asker.one_way {
+        connection.send(|out| write(out, asker, &outcome));
+    }
+}
+
+/// Sends an answer whose messages may have to come from the disk.
+async fn send(broker: &Arc<Broker>, connection: &Arc<Connection>, asker: Asker, outcome: Result<Pulled, PullError>) {
+    if asker.one_way {
+        return;
+    }
+    if outcome.as_ref().map_or(true, Pulled::is_hot) {
+        return connection.send(|out| write(out, asker, &outcome));
+    }
+    let encode = move || {
+        let mut bytes = BytesMut::new();
+        write(&mut bytes, asker, &outcome);
+        bytes
+    };
+    let bytes = broker.host().run_blocking(encode).await;
+    connection.send(|out| out.extend_from_slice(&bytes));
+}
+
+fn write(out: &mut BytesMut, asker: Asker, outcome: &Result<Pulled, PullError>) {
+    match outcome {
+        Ok(pulled) => write_pulled(out, asker, pulled),
+        Err(error) => pull_error(error).write(out, asker.encoding, asker.opaque),
+    }
+}
+
+fn write_pulled(out: &mut BytesMut, asker: Asker, pulled: &Pulled) {
+    let (code, remark) = match pulled.outcome {
+        PullOutcome::Found => (ResponseCode::SUCCESS, "FOUND"),
+        PullOutcome::NotFound => (ResponseCode::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
+        PullOutcome::NoMatch => (ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
+        PullOutcome::Moved => (ResponseCode::PULL_OFFSET_MOVED, "OFFSET_MOVED"),
+    };
+    let start = out.len();
+    out.reserve(pulled.bytes() + 512);
+    let mut writer = FrameWriter::response(out, asker.encoding, code, asker.opaque);
+    writer.remark(remark);
+    writer.field_u64("suggestWhichBrokerId", pulled.suggested_broker);
+    writer.field_u64("nextBeginOffset", pulled.next.0);
+    writer.field_u64("minOffset", pulled.min.0);
+    writer.field_u64("maxOffset", pulled.max.0);
+    writer.finish_detached(pulled.bytes());
+    drop(writer);
+    if let Err(error) = pulled.gather(out) {
+        tracing::error!(%error, "a pull cannot be answered");
+        out.truncate(start);
+        Reply::error(ResponseCode::SYSTEM_ERROR, error).write(out, asker.encoding, asker.opaque);
+    }
+}

@@ -1,0 +1,188 @@
+//! Topics: settings, lists and progress.
+
+use super::table::{Outcome, Request};
+use crate::reply::Reply;
+use ::broker::Broker;
+use model::{PhysicalOffset, Topic, TopicConfig, system};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::remoting::body::{
+    self, DataVersion, GroupList, MessageQueue, TopicConfigList, TopicConfigWrapper, TopicList, TopicOffset,
+    TopicStatsTable,
+};
+use wire::remoting::header::Header;
+use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
+use wire::remoting::{ResponseCode, request};
+
+/// A topic's settings as others read them.
+#[must_use]
+pub fn topic_body(config: &TopicConfig) -> body::TopicConfig {
+    body::TopicConfig {
+        topic_name: config.topic.to_string(),
+        read_queue_nums: config.read_queues as i32,
+        write_queue_nums: config.write_queues as i32,
+        perm: config.permission as i32,
+        topic_sys_flag: config.system_flag as i32,
+        order: config.order,
+        attributes: config.attributes.clone(),
+        ..body::TopicConfig::default()
+    }
+}
+
+/// The version of a broker's topics as others read it.
+#[must_use]
+pub fn version_body(version: model::DataVersion) -> DataVersion {
+    DataVersion { state_version: version.state_version, timestamp: version.timestamp, counter: version.counter }
+}
+
+fn refuse(remark: impl ToString) -> Reply {
+    Reply::error(ResponseCode::INVALID_PARAMETER, remark)
+}
+
+/// Applies `+name=value,-name` to attributes.
+fn apply_attributes(text: &str, to: &mut BTreeMap<String, String>) -> Result<(), Reply> {
+    for change in text.split(',').map(str::trim).filter(|change| !change.is_empty()) {
+        match change.split_at_checked(1) {
+            Some(("+", pair)) => {
+                let (name, value) = pair
+                    .split_once('=')
+                    .ok_or_else(|| refuse(format!("attribute '{change}' has no value; write +name=value")))?;
+                to.insert(name.to_owned(), value.to_owned());
+            }
+            Some(("-", name)) => {
+                to.remove(name);
+            }
+            _ => return Err(refuse(format!("attribute '{change}' must begin with + or -"))),
+        }
+    }
+    Ok(())
+}
+
+fn count(name: &str, value: i32) -> Result<u32, Reply> {
+    u32::try_from(value).map_err(|_| refuse(format!("{name} is {value}; it must not be negative")))
+}
+
+pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::CreateTopic::parse(&header.fields)?;
+    let topic = Topic::new(ask.topic).map_err(refuse)?;
+    let known = request.broker.topic(ask.topic);
+    let mut attributes = known.map(|state| state.config.attributes.clone()).unwrap_or_default();
+    apply_attributes(ask.attributes.unwrap_or(""), &mut attributes)?;
+    let config = TopicConfig {
+        topic,
+        read_queues: count("readQueueNums", ask.read_queue_nums)?,
+        write_queues: count("writeQueueNums", ask.write_queue_nums)?,
+        permission: count("perm", ask.perm)?,
+        system_flag: count("topicSysFlag", ask.topic_sys_flag.unwrap_or(0))?,
+        order: ask.order,
+        attributes,
+        since: PhysicalOffset(0),
+    };
+    request.broker.put_topic(config).await?;
+    Ok(Reply::ok())
+}
+
+pub(super) async fn create_list(request: &Request) -> Outcome {
+    let list: TopicConfigList = from_slice(&request.frame.body)?;
+    for topic in list.topic_config_list {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in topic.attributes {
+            attributes.insert(name.trim_start_matches('+').to_owned(), value);
+        }
+        let config = TopicConfig {
+            topic: Topic::new(&topic.topic_name).map_err(refuse)?,
+            read_queues: count("readQueueNums", topic.read_queue_nums)?,
+            write_queues: count("writeQueueNums", topic.write_queue_nums)?,
+            permission: count("perm", topic.perm)?,
+            system_flag: count("topicSysFlag", topic.topic_sys_flag)?,
+            order: topic.order,
+            attributes,
+            since: PhysicalOffset(0),
+        };
+        request.broker.put_topic(config).await?;
+    }
+    Ok(Reply::ok())
+}
+
+pub(super) async fn delete(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::DeleteTopic::parse(&header.fields)?;
+    if ask.topic.trim().is_empty() {
+        return Err(refuse("the topic name is blank; name the topic to delete"));
+    }
+    request.broker.delete_topic(ask.topic).await?;
+    Ok(Reply::ok())
+}
+
+fn not_found(topic: &str) -> Reply {
+    Reply::error(ResponseCode::TOPIC_NOT_EXIST, format!("No topic in this broker. topic: {topic}"))
+}
+
+pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetTopicConfig::parse(&header.fields)?;
+    let state = request.broker.topic(ask.topic).ok_or_else(|| not_found(ask.topic))?;
+    Ok(Reply::ok().with_body(to_vec(&topic_body(&state.config), Dialect::Strict)))
+}
+
+/// All topics with their version: what name servers, slaves and tools ask for.
+#[must_use]
+pub fn all_topics(broker: &Broker) -> TopicConfigWrapper {
+    let topics = broker.all_topics();
+    TopicConfigWrapper {
+        topic_config_table: topics
+            .iter()
+            .map(|state| (state.config.topic.to_string(), topic_body(&state.config)))
+            .collect(),
+        data_version: version_body(broker.metadata().read().topics_version),
+        ..TopicConfigWrapper::default()
+    }
+}
+
+pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetAllTopicConfig::parse(&header.fields)?;
+    let mut wrapper = all_topics(&request.broker);
+    let total = wrapper.topic_config_table.len();
+    page(&mut wrapper.topic_config_table, ask.topic_seq, ask.max_topic_num);
+    Ok(Reply::ok().with_field("totalTopicNum", total).with_body(to_vec(&wrapper, Dialect::Loose)))
+}
+
+/// Keeps the entries from `first` on, at most `max`: large tables are asked for page by page.
+pub(super) fn page<V>(table: &mut BTreeMap<String, V>, first: Option<i32>, max: Option<i32>) {
+    let Some(max) = max.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0) else { return };
+    let first = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(0);
+    *table = std::mem::take(table).into_iter().skip(first).take(max).collect();
+}
+
+pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetTopicStats::parse(&header.fields)?;
+    let (broker, topic) = (Arc::clone(&request.broker), ask.topic.to_owned());
+    let progress = request.broker.host().run_blocking(move || broker.topic_progress(&topic)).await?;
+    let broker_name = &request.broker.options().broker_name;
+    let table = progress.into_iter().map(|queue| {
+        let topic = ask.topic.to_owned();
+        let key = MessageQueue { broker_name: broker_name.clone(), queue_id: queue.queue.0 as i32, topic };
+        let offsets = TopicOffset {
+            min_offset: queue.min.0 as i64,
+            max_offset: queue.max.0 as i64,
+            last_update_timestamp: queue.last_timestamp,
+        };
+        (key, offsets)
+    });
+    let body = TopicStatsTable { offset_table: table.collect(), topic_put_tps: 0.0 };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+}
+
+pub(super) fn system_list(request: &Request) -> Outcome {
+    let options = request.broker.options();
+    let names = request.broker.all_topics().into_iter().map(|state| state.config.topic.to_string());
+    let is_system =
+        |name: &String| system::is_system_topic(name) || *name == options.cluster || *name == options.broker_name;
+    let body = TopicList { topic_list: names.filter(is_system).collect(), broker_addr: None };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
+
+pub(super) fn consumers(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::QueryTopicConsumeByWho::parse(&header.fields)?;
+    let groups = request.broker.groups_of_topic(&Topic::from_stored(ask.topic));
+    let body = GroupList { group_list: groups.iter().map(ToString::to_string).collect() };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
