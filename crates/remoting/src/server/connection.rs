@@ -22,6 +22,8 @@ pub struct Connection {
     local: SocketAddr,
     outbox: Mutex<Outbox>,
     pub(super) wake: AtomicWaker,
+    /// Set while the connection's own task runs: it looks at the outbox before it sleeps and need not be woken.
+    driving: AtomicBool,
     closed: AtomicBool,
     next_opaque: AtomicI32,
     calls: Mutex<HashMap<i32, oneshot::Sender<Response>>>,
@@ -72,6 +74,7 @@ impl Connection {
             local,
             outbox: Mutex::default(),
             wake: AtomicWaker::new(),
+            driving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             next_opaque: AtomicI32::new(0),
             calls: Mutex::default(),
@@ -105,7 +108,9 @@ impl Connection {
     /// Appends whole frames to what is sent next. Dropped silently once the connection is closed.
     pub fn send<T>(&self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
         let result = self.outbox.lock().push(encode);
-        self.wake.wake();
+        if !self.driving.load(Ordering::SeqCst) {
+            self.wake.wake();
+        }
         result
     }
 
@@ -166,6 +171,16 @@ impl Connection {
         };
         // Whoever asked may have stopped waiting; then nobody misses the answer.
         drop(waiting.send(response));
+    }
+
+    pub(super) fn begin_driving(&self) {
+        self.driving.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on senders wake the task. True if something was sent just before: the task must look again.
+    pub(super) fn end_driving(&self) -> bool {
+        self.driving.store(false, Ordering::SeqCst);
+        self.outbox_len() > 0
     }
 
     pub(super) fn outbox_len(&self) -> usize {

@@ -117,8 +117,17 @@ pub(super) async fn run(
     let Some((socket, input)) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
     let heard = clock.monotonic();
     let mut drive = Drive {
-        socket, connection, door, options, clock, input, output: BytesMut::new(), work: Work::default(), heard,
-        idle: Box::pin(rt::sleep(options.idle_max)), draining: false,
+        socket,
+        connection,
+        door,
+        options,
+        clock,
+        input,
+        output: BytesMut::new(),
+        work: Work::default(),
+        heard,
+        idle: Box::pin(rt::sleep(options.idle_max)),
+        draining: false,
     };
     let outcome = {
         let mut stop = pin!(shutdown.wait());
@@ -133,6 +142,17 @@ pub(super) async fn run(
 
 impl Drive<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, stop: Pin<&mut impl Future<Output = ()>>) -> Poll<Result<(), Closed>> {
+        self.connection.wake.register(cx.waker());
+        self.connection.begin_driving();
+        let poll = self.turn(cx, stop);
+        // Output that the socket would not take is not news: the socket itself wakes the task then.
+        if self.connection.end_driving() && self.output.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        poll
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, stop: Pin<&mut impl Future<Output = ()>>) -> Poll<Result<(), Closed>> {
         if stop.poll(cx).is_ready() {
             self.draining = true;
             return Poll::Ready(Ok(()));
@@ -144,7 +164,6 @@ impl Drive<'_> {
                 _ => return Poll::Ready(Err(Closed::Idle(self.options.idle_max))),
             }
         }
-        self.connection.wake.register(cx.waker());
         for _ in 0..READS_PER_TURN {
             // Frames that came with the TLS detection are in the buffer before the first read.
             self.dispatch()?;
