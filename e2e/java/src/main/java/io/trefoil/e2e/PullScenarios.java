@@ -213,21 +213,32 @@ final class PullScenarios {
         Check.fails("seek beyond the end", () -> consumer.seek(queue, 1000));
     }
 
+    private static long committed(DefaultLitePullConsumer consumer, List<MessageQueue> queues) throws Exception {
+        long sum = 0;
+        for (MessageQueue queue : queues) {
+            sum += consumer.committed(queue);
+        }
+        return sum;
+    }
+
     private static void liteSubscribe(Stage stage) throws Exception {
         String topic = stage.topic("t", 4);
         DefaultLitePullConsumer first = stage.litePull("g");
         first.subscribe(topic, "A");
         first.start();
         Set<String> sent = stage.sendNumbered(topic, "A", 0, 40);
-        stage.sendNumbered(topic, "B", 40, 10);
         List<String> got = drain(first, 40);
         Check.equal(sent, new java.util.TreeSet<>(got), "polled messages");
         Check.equal(40, got.size(), "number of messages");
-        first.commitSync();
+        Check.eventually("40 messages committed", () -> {
+            first.commitSync();
+            return committed(first, stage.queues(topic)) == stage.count(topic);
+        }, () -> committed(first, stage.queues(topic)) + " of " + stage.count(topic));
         first.shutdown();
         DefaultLitePullConsumer second = stage.litePull("g");
         second.subscribe(topic, "A");
         second.start();
+        stage.sendNumbered(topic, "B", 40, 10);
         Set<String> fresh = stage.sendNumbered(topic, "A", 50, 20);
         Check.equal(fresh, new java.util.TreeSet<>(drain(second, 20)), "after a restart of the group");
     }

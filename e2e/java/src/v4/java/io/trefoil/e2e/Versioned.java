@@ -7,6 +7,12 @@ import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
 
 /** What has to be constructed by name and lives in another package in 5.x. */
 final class Versioned {
+    /**
+     * A 4.x client asks for the removal of a group's offsets with `removeOffset`; Apache 5.x reads `cleanOffset` only, keeps
+     * the offsets, and at once creates the deleted group again.
+     */
+    static final boolean DELETES_OFFSETS = false;
+
     private Versioned() {
     }
 
