@@ -84,10 +84,10 @@ impl<'a> Fields<'a> {
         from.get(start..span.end as usize).unwrap_or_default()
     }
 
-    /// Where decoded texts are appended.
+    /// Gives the text that [`Span::decoded`] points into.
     #[inline]
-    pub(super) fn decoded(&mut self) -> &mut String {
-        &mut self.decoded
+    pub(super) fn set_decoded(&mut self, decoded: String) {
+        self.decoded = decoded;
     }
 
     #[inline]

@@ -18,25 +18,32 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Header<'_>, HeaderError
 
 fn parse_boxed(bytes: &[u8]) -> Result<Header<'_>> {
     let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
-    let mut scanner = Scanner { text, bytes, at: 0 };
-    let mut header = Header::default();
+    let mut scanner = Scanner { text, bytes, at: 0, decoded: Vec::new() };
+    let mut header = Header { fields: Fields::of(text), ..Header::default() };
     let mut code = None;
-    header.fields = Fields::of(text);
     scanner.members(|scanner| {
-        let key = scanner.string()?;
-        scanner.colon()?;
-        match &*key {
-            "extFields" => scanner.ext_fields(&mut header.fields)?,
-            "code" => code = Some(scanner.integer()?),
-            "opaque" => header.opaque = scanner.integer()?,
-            "flag" => header.flag = scanner.integer()?,
-            "version" => header.version = scanner.integer()?,
-            "language" => header.language = scanner.language()?,
-            "remark" => header.remark = scanner.scalar()?,
+        let escaped;
+        let key = match scanner.usual_key() {
+            Some(key) => key,
+            None => {
+                escaped = scanner.string()?;
+                scanner.colon()?;
+                escaped.as_bytes()
+            }
+        };
+        match key {
+            b"extFields" => scanner.ext_fields(&mut header.fields)?,
+            b"code" => code = Some(scanner.integer()?),
+            b"opaque" => header.opaque = scanner.integer()?,
+            b"flag" => header.flag = scanner.integer()?,
+            b"version" => header.version = scanner.integer()?,
+            b"language" => header.language = scanner.language()?,
+            b"remark" => header.remark = scanner.scalar()?,
             _ => scanner.skip()?,
         }
         Ok(())
     })?;
+    header.fields.set_decoded(text_of(std::mem::take(&mut scanner.decoded)));
     scanner.space();
     if scanner.at != bytes.len() {
         return scanner.wrong("the end of the header");
@@ -52,6 +59,12 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Texts of fields that held escapes.
+    decoded: Vec<u8>,
+}
+
+fn text_of(decoded: Vec<u8>) -> String {
+    String::from_utf8(decoded).expect("unescaping a text makes a text")
 }
 
 impl<'a> Scanner<'a> {
@@ -122,10 +135,10 @@ impl<'a> Scanner<'a> {
         }
         self.members(|scanner| {
             while scanner.usual_field(fields)? {}
-            let name = scanner.span(fields)?;
+            let name = scanner.span()?;
             scanner.colon()?;
             if scanner.peek() == Some(b'"') {
-                let value = scanner.span(fields)?;
+                let value = scanner.span()?;
                 return Ok(fields.push(name, value)?);
             }
             let start = scanner.at;
@@ -161,18 +174,18 @@ impl<'a> Scanner<'a> {
 
     /// Where the text of a string lies: in the header, or decoded beside it when it holds escapes.
     #[inline]
-    fn span(&mut self, fields: &mut Fields<'a>) -> Result<Span> {
+    fn span(&mut self) -> Result<Span> {
         let (start, end) = self.open_string()?;
         if self.bytes[end] == b'"' {
             self.at = end + 1;
             return Ok(Span::plain(start, end));
         }
-        let decoded = fields.decoded();
-        let from = decoded.len();
-        // Shorter than what is left of the header; reserved at once so that the text does not move.
-        decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
-        self.at = unescape_into(decoded, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
-        Ok(Span::decoded(from, decoded.len()))
+        let from = self.decoded.len();
+        if self.decoded.capacity() == 0 {
+            self.decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
+        }
+        self.at = unescape_into(&mut self.decoded, self.bytes, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Span::decoded(from, self.decoded.len()))
     }
 
     /// The text of a string, number or literal, the raw text of a nested value, nothing for null.
@@ -220,8 +233,30 @@ impl<'a> Scanner<'a> {
     }
 
     fn language(&mut self) -> Result<u8> {
+        const JAVA: &[u8] = b"\"JAVA\"";
+        if self.bytes[self.at..].starts_with(JAVA) {
+            self.at += JAVA.len();
+            return Ok(Language::JAVA.0);
+        }
         let Some(text) = self.scalar()? else { return Ok(Language::OTHER.0) };
         Ok(Language::from_name(&text).or_else(|| text.parse().ok().map(Language)).unwrap_or(Language::OTHER).0)
+    }
+
+    /// The fast path for a key: passes over `"key":` without escapes or a blank before the colon.
+    #[inline]
+    fn usual_key(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.bytes;
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let end = special(bytes, start);
+        if bytes.get(end..end + 2) != Some(b"\":") {
+            return None;
+        }
+        self.at = end + 2;
+        self.space();
+        Some(&bytes[start..end])
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>> {
@@ -230,9 +265,9 @@ impl<'a> Scanner<'a> {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&self.text[start..end]));
         }
-        let mut text = String::new();
-        self.at = unescape_into(&mut text, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
-        Ok(Cow::Owned(text))
+        let mut decoded = Vec::new();
+        self.at = unescape_into(&mut decoded, self.bytes, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Cow::Owned(text_of(decoded)))
     }
 
     /// The first byte of a string, and its closing quote or its first escape, whichever comes first.
