@@ -299,3 +299,6 @@ pub(super) fn key(id: Id) -> String {
 fn tag(id: Id) -> &'static str {
     if id % 3 == 1 { "red" } else { "blue" }
 }
+
+#[cfg(test)]
+mod tests;

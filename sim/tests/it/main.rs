@@ -1,0 +1,3 @@
+//! The simulator judged: it repeats itself, is silent where nothing is wrong, and finds what was planted.
+
+mod store_runs;
