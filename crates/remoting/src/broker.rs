@@ -15,6 +15,8 @@ mod send;
 mod table;
 mod topic;
 
+pub(crate) use topic::all_topics;
+
 use crate::reply::Reply;
 use crate::server::{Connection, Door, Work};
 use broker::Broker;

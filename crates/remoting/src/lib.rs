@@ -4,6 +4,8 @@
 //! broker's in [`broker`](mod@broker).
 
 pub mod broker;
+pub mod client;
+pub mod register;
 pub mod reply;
 pub mod server;
 

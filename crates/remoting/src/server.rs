@@ -13,7 +13,8 @@ pub use connection::{Call, CallError, Connection, Response};
 pub use drive::Work;
 pub use tls::{Tls, TlsError};
 
-use rt::{Host, Listener, Shutdown, Stream};
+use bytes::BytesMut;
+use rt::{Clock, Host, Listener, Shutdown, Stream};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +71,27 @@ pub struct Server {
 
 /// Distinguishes connections for as long as the process lives.
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
+/// Serves a connection that this side opened; the task ends with the connection.
+pub(crate) fn drive_client(
+    stream: Box<dyn Stream>,
+    door: Arc<dyn Door>,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+) -> Arc<Connection> {
+    let id = NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed);
+    let connection = Arc::new(Connection::new(id, stream.peer_addr(), stream.local_addr()));
+    let driven = Arc::clone(&connection);
+    rt::spawn(async move {
+        if let Err(error) = drive::run_plain(stream, BytesMut::new(), &driven, &door, &options, clock, shutdown).await {
+            tracing::debug!(peer = %driven.peer(), %error, "connection closed");
+        }
+        driven.close();
+        door.closed(&driven);
+    });
+    connection
+}
 
 /// Pause after the system refused to accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

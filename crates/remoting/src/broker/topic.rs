@@ -16,7 +16,7 @@ use wire::remoting::{ResponseCode, request};
 
 /// A topic's settings as others read them.
 #[must_use]
-pub fn topic_body(config: &TopicConfig) -> body::TopicConfig {
+pub(super) fn topic_body(config: &TopicConfig) -> body::TopicConfig {
     body::TopicConfig {
         topic_name: config.topic.to_string(),
         read_queue_nums: config.read_queues as i32,
@@ -31,7 +31,7 @@ pub fn topic_body(config: &TopicConfig) -> body::TopicConfig {
 
 /// The version of a broker's topics as others read it.
 #[must_use]
-pub fn version_body(version: model::DataVersion) -> DataVersion {
+pub(super) fn version_body(version: model::DataVersion) -> DataVersion {
     DataVersion { state_version: version.state_version, timestamp: version.timestamp, counter: version.counter }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
 
 /// All topics with their version: what name servers, slaves and tools ask for.
 #[must_use]
-pub fn all_topics(broker: &Broker) -> TopicConfigWrapper {
+pub(crate) fn all_topics(broker: &Broker) -> TopicConfigWrapper {
     let topics = broker.all_topics();
     TopicConfigWrapper {
         topic_config_table: topics

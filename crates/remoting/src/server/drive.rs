@@ -75,16 +75,13 @@ impl Work {
         self.patient.push(Task { future, bytes });
     }
 
-    /// Polls what can go on; true if anything ended.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut ended = false;
+    /// Polls what can go on.
+    fn poll(&mut self, cx: &mut Context<'_>) {
         for tasks in [&mut self.quick, &mut self.patient] {
             while let Poll::Ready(Some(bytes)) = Pin::new(&mut *tasks).poll_next(cx) {
                 self.bytes -= bytes;
-                ended = true;
             }
         }
-        ended
     }
 }
 
@@ -115,6 +112,19 @@ pub(super) async fn run(
 ) -> Result<(), Closed> {
     let accepted = rt::timeout(options.idle_max, accept_either(stream, tls)).await;
     let Some((socket, input)) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
+    run_plain(socket, input, connection, door, options, clock, shutdown).await
+}
+
+/// Serves a connection whose kind is known; `input`: what was already read of it.
+pub(super) async fn run_plain(
+    socket: Box<dyn Stream>,
+    input: BytesMut,
+    connection: &Arc<Connection>,
+    door: &Arc<dyn Door>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+) -> Result<(), Closed> {
     let heard = clock.monotonic();
     let mut drive = Drive {
         socket,

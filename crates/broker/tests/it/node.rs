@@ -1,0 +1,148 @@
+//! A broker on a simulated machine, and short words for what clients do.
+
+use broker::{
+    BatchPart, Broker, Content, Filter, Options, Publish, PublishError, Pull, PullError, PullStep, Pulled, Receipt,
+};
+use bytes::BytesMut;
+use cluster::metadata::Metadata;
+use model::record::Record;
+use model::{Topic, TopicConfig};
+use rt::sim::{Power, SimHost, World};
+use rt::{Shutdown, ShutdownTrigger};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+
+/// A running broker.
+pub(crate) struct Node {
+    pub(crate) broker: Arc<Broker>,
+    machine: SimHost,
+    _stop: ShutdownTrigger,
+}
+
+/// A message as a consumer sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) body: String,
+    pub(crate) offset: u64,
+    pub(crate) reconsume_times: i32,
+    pub(crate) properties: String,
+}
+
+impl Node {
+    pub(crate) async fn start(world: &World) -> Self {
+        Self::boot(world.host("broker"), |_| {}).await
+    }
+
+    pub(crate) async fn start_with(world: &World, set: impl FnOnce(&mut Options) + Send + 'static) -> Self {
+        Self::boot(world.host("broker"), set).await
+    }
+
+    async fn boot(machine: SimHost, set: impl FnOnce(&mut Options) + Send + 'static) -> Self {
+        let host = machine.boot();
+        let (stop, shutdown): (_, Shutdown) = ShutdownTrigger::new();
+        let starting = async move {
+            let store_options = store::Options { segment_bytes: 4 << 20, ..store::Options::new("/data") };
+            let (store, _) = Store::open(&host, store_options).unwrap();
+            let metadata = Metadata::open(&host, Path::new("/data"), cluster::metadata::Options::default()).unwrap();
+            let mut options = Options::new("10.0.0.1:10911".parse().unwrap());
+            set(&mut options);
+            let broker = Broker::new(host, store, metadata, options);
+            rt::spawn(Arc::clone(&broker).run(shutdown));
+            broker
+        };
+        // On the machine, so that a crash ends what it starts.
+        let broker = machine.spawn(starting).await.unwrap();
+        Self { broker, machine, _stop: stop }
+    }
+
+    /// The power goes, and comes back.
+    pub(crate) async fn power_cycle(self) -> Self {
+        self.machine.crash(Power::Lost);
+        Self::boot(self.machine.clone(), |_| {}).await
+    }
+
+    pub(crate) async fn create(&self, topic: &str, queues: u32) {
+        self.broker.put_topic(TopicConfig::new(Topic::new(topic).unwrap(), queues)).await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, topic: &str, body: &str) -> Result<Receipt, PublishError> {
+        self.send_with(topic, body, "").await
+    }
+
+    pub(crate) async fn send_with(&self, topic: &str, body: &str, properties: &str) -> Result<Receipt, PublishError> {
+        self.broker.publish(vec![publish(topic, body, properties)]).await.remove(0)
+    }
+
+    pub(crate) async fn pull(&self, group: &str, topic: &str, offset: i64, tags: &str) -> Result<Pulled, PullError> {
+        self.pull_waiting(group, topic, offset, tags, Duration::ZERO).await
+    }
+
+    pub(crate) async fn pull_waiting(
+        &self,
+        group: &str,
+        topic: &str,
+        offset: i64,
+        tags: &str,
+        wait: Duration,
+    ) -> Result<Pulled, PullError> {
+        let ask = Pull {
+            group,
+            topic,
+            queue_id: 0,
+            offset,
+            messages_max: 32,
+            bytes_max: None,
+            commit: None,
+            wait: Some(wait),
+            filter: Filter::Given { kind: None, expression: tags },
+        };
+        match self.broker.pull(&ask)? {
+            PullStep::Ready(pulled) => Ok(pulled),
+            PullStep::Parked(parked) => parked.finish().await,
+        }
+    }
+
+    /// The bodies that a group gets from an offset on.
+    pub(crate) async fn bodies(&self, topic: &str, offset: i64, tags: &str) -> Vec<String> {
+        seen(&self.pull("g", topic, offset, tags).await.unwrap()).into_iter().map(|seen| seen.body).collect()
+    }
+}
+
+pub(crate) fn publish(topic: &str, body: &str, properties: &str) -> Publish<'static> {
+    Publish {
+        topic: Cow::Owned(topic.to_owned()),
+        default_topic: Cow::Borrowed("TBW102"),
+        default_queues: 4,
+        queue_id: 0,
+        sys_flag: 0,
+        born_timestamp: 1,
+        born_host: "10.0.0.9:1".parse().unwrap(),
+        reconsume_times: 0,
+        max_reconsume_times: None,
+        content: Content::Single(part(body, properties)),
+    }
+}
+
+pub(crate) fn part(body: &str, properties: &str) -> BatchPart<'static> {
+    BatchPart { flag: 0, properties: Cow::Owned(properties.to_owned()), body: body.to_owned().into() }
+}
+
+pub(crate) fn seen(pulled: &Pulled) -> Vec<Seen> {
+    let mut bytes = BytesMut::new();
+    pulled.gather(&mut bytes).unwrap();
+    let (mut rest, mut all) = (&bytes[..], Vec::new());
+    while !rest.is_empty() {
+        let record = Record::parse(rest).unwrap();
+        all.push(Seen {
+            body: String::from_utf8(record.body.to_vec()).unwrap(),
+            offset: record.queue_offset.0,
+            reconsume_times: record.reconsume_times,
+            properties: record.properties.to_owned(),
+        });
+        rest = &rest[record.bytes().len()..];
+    }
+    all
+}

@@ -1,0 +1,36 @@
+use crate::node::Node;
+use broker::OffsetError;
+use model::Group;
+use rt::sim::run;
+
+#[test]
+fn offsets_only_move_forward_and_a_told_offset_survives_a_power_failure() {
+    run(21, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for _ in 0..10 {
+            node.send("t", "x").await.unwrap();
+        }
+        node.broker.advance_offset("g", "t", 0, 7).unwrap();
+        node.broker.advance_offset("g", "t", 0, 3).unwrap();
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 7);
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 7);
+        let reset =
+            node.broker.reset_offsets(&Group::new("g").unwrap(), "t", Some((0, Some(2))), 0, true).await.unwrap();
+        assert_eq!(reset[0].1.0, 2);
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 2);
+    });
+}
+
+#[test]
+fn a_new_group_starts_at_zero_on_a_young_topic_unless_it_asks_not_to() {
+    run(22, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        assert!(matches!(node.broker.consumer_offset("g", "t", 0, true).await, Err(OffsetError::NotFound)));
+        node.send("t", "x").await.unwrap();
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 0);
+        assert!(matches!(node.broker.consumer_offset("g", "t", 0, false).await, Err(OffsetError::NotFound)));
+    });
+}

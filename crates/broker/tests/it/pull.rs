@@ -1,0 +1,51 @@
+use crate::node::{Node, seen};
+use broker::PullOutcome;
+use rt::sim::run;
+use std::time::Duration;
+
+#[test]
+fn a_waiting_pull_is_woken_by_a_wanted_message_only() {
+    run(11, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let waiting = node.pull_waiting("g", "t", 0, "b", Duration::from_secs(15));
+        let sending = async {
+            rt::sleep(Duration::from_secs(1)).await;
+            node.send_with("t", "not wanted", "TAGS\u{1}a\u{2}").await.unwrap();
+            rt::sleep(Duration::from_secs(1)).await;
+            node.send_with("t", "wanted", "TAGS\u{1}b\u{2}").await.unwrap();
+        };
+        let (pulled, ()) = tokio::join!(waiting, sending);
+        let pulled = pulled.unwrap();
+        assert_eq!(seen(&pulled)[0].body, "wanted");
+        assert_eq!(pulled.next.0, 2);
+    });
+}
+
+#[test]
+fn a_pull_that_waited_in_vain_says_where_to_go_on() {
+    run(12, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        node.send_with("t", "a", "TAGS\u{1}a\u{2}").await.unwrap();
+        let pulled = node.pull_waiting("g", "t", 1, "b", Duration::from_secs(15)).await.unwrap();
+        assert_eq!((pulled.outcome, pulled.next.0), (PullOutcome::NotFound, 1));
+        let pulled = node.pull("g", "t", 0, "b").await.unwrap();
+        assert_eq!((pulled.outcome, pulled.next.0), (PullOutcome::NoMatch, 1));
+    });
+}
+
+#[test]
+fn offsets_outside_the_queue_are_corrected() {
+    run(13, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let empty = node.pull("g", "t", 0, "*").await.unwrap();
+        assert_eq!((empty.outcome, empty.next.0), (PullOutcome::NotFound, 0));
+        node.send("t", "a").await.unwrap();
+        let beyond = node.pull("g", "t", 9, "*").await.unwrap();
+        assert_eq!((beyond.outcome, beyond.next.0), (PullOutcome::Moved, 1));
+        let at_end = node.pull("g", "t", 1, "*").await.unwrap();
+        assert_eq!((at_end.outcome, at_end.next.0), (PullOutcome::NotFound, 1));
+    });
+}
