@@ -215,6 +215,10 @@ func pullGroupOffset(s *stage) {
 	s.sendNumbered(topic, "A", 0, 10)
 	queue := s.queues(topic)[0]
 	first := s.pull("g", topic, "*")
+	eventually("the queue is owned", func() bool {
+		_, err := first.Poll(background, time.Second)
+		return err == nil
+	}, func() any { return "nothing polled" })
 	must(first.UpdateOffset(queue, 7), "update the offset")
 	must(first.PersistOffset(background, topic), "persist the offset")
 	must(first.Shutdown(), "shutdown")

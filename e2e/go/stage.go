@@ -231,22 +231,27 @@ func (s *stage) readAll(topic string, count int) []*primitive.MessageExt {
 
 func readQueue(reader rocketmq.PullConsumer, queue *primitive.MessageQueue) []*primitive.MessageExt {
 	var all []*primitive.MessageExt
-	for next := int64(0); ; {
+	max := endOf(reader, queue)
+	for next := int64(0); next < max; {
 		got, err := reader.PullFrom(background, queue, next, 32)
 		must(err, "pull")
-		if got.Status != primitive.PullFound {
-			return all
-		}
+		equal(primitive.PullFound, got.Status, fmt.Sprint("status at ", next, " below ", max))
 		for _, message := range got.GetMessageExts() {
 			equal(next, message.QueueOffset, "offset in "+queue.String())
 			next++
 			all = append(all, message)
 		}
 		equal(next, got.NextBeginOffset, "next offset of "+queue.String())
-		if next == got.MaxOffset {
-			return all
-		}
 	}
+	return all
+}
+
+// endOf asks where a queue ends by pulling beyond it, which is answered at once; this client has no other question for it.
+func endOf(reader rocketmq.PullConsumer, queue *primitive.MessageQueue) int64 {
+	beyond, err := reader.PullFrom(background, queue, 1<<40, 1)
+	must(err, "pull beyond the end")
+	equal(primitive.PullOffsetIllegal, beyond.Status, "status beyond the end")
+	return beyond.NextBeginOffset
 }
 
 // collected holds what listeners were given, in the order of arrival.

@@ -4,6 +4,8 @@ import java.io.FileWriter;
 import java.io.Writer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -44,8 +46,8 @@ final class Counting {
         producer.setRetryTimesWhenSendFailed(0);
         producer.setPollNameServerInterval(1_000);
         producer.start();
-        Thread main = Thread.currentThread();
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> counting.finish(main)));
+        CountDownLatch said = new CountDownLatch(1);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> counting.finish(said)));
         List<Thread> senders = new ArrayList<>();
         for (int i = 0; i < options.number("producers", 4); i++) {
             Thread sender = new Thread(() -> counting.send(producer), "sender-" + i);
@@ -63,18 +65,20 @@ final class Counting {
         }
         System.out.println(counting.acknowledged + " acknowledged, " + counting.refused + " refused");
         System.out.flush();
-        Runtime.getRuntime().halt(0);
+        said.countDown();
         return 0;
     }
 
     /** On a signal: lets the senders end their last message, and the main thread its last words. */
-    private void finish(Thread main) {
+    private void finish(CountDownLatch said) {
         stop.set(true);
         try {
-            main.join(2L * SEND_TIMEOUT_MS);
+            said.await(2L * SEND_TIMEOUT_MS, TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        Main.removeHome();
+        Runtime.getRuntime().halt(0);
     }
 
     private void createTopic(Options options) throws Exception {

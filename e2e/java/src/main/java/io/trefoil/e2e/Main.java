@@ -16,6 +16,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** `Main <scenario|area|all|list|count|verify>… --namesrv host:port`; see ../README.md. */
 public final class Main {
     private static final long SCENARIO_LIMIT_S = 120;
+    /** Where this process's clients keep logs and local offsets. */
+    private static Path home;
     private final Options options;
     private final AtomicInteger passed = new AtomicInteger();
     private final AtomicInteger failed = new AtomicInteger();
@@ -39,8 +41,8 @@ public final class Main {
 
     /** Must come before the first client class is loaded: several read these properties once. */
     private static void settle(Options options) throws Exception {
-        Path home = Files.createTempDirectory("e2e-client");
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> removeAll(home)));
+        home = Files.createTempDirectory("e2e-client");
+        Runtime.getRuntime().addShutdownHook(new Thread(Main::removeHome));
         System.setProperty("user.home", home.toString());
         System.setProperty("rocketmq.client.logRoot", home.resolve("logs").toString());
         System.setProperty("rocketmq.client.logLevel", "WARN");
@@ -48,11 +50,11 @@ public final class Main {
         Facts.print = options.has("facts");
     }
 
-    private static void removeAll(Path directory) {
-        try (var paths = Files.walk(directory)) {
+    static void removeHome() {
+        try (var paths = Files.walk(home)) {
             paths.sorted(java.util.Comparator.reverseOrder()).forEach(p -> p.toFile().delete());
         } catch (java.io.IOException | java.io.UncheckedIOException e) {
-            System.err.println("leaving " + directory + ": " + e);
+            System.err.println("leaving " + home + ": " + e);
         }
     }
 
