@@ -17,7 +17,7 @@ pub enum AppendError {
         max: u64,
     },
     /// It can never be stored.
-    #[error("the {what} has {len} bytes; at most {max} can be stored")]
+    #[error("the {what} is {len}, larger than the {max} that can be stored")]
     TooLarge {
         /// `record`, `batch`, `properties`, …
         what: &'static str,
@@ -26,6 +26,9 @@ pub enum AppendError {
         /// The largest possible.
         max: u64,
     },
+    /// The properties are not UTF-8.
+    #[error("the message's properties are not UTF-8")]
+    NotText,
     /// The file system is full. Later appends try again.
     #[error("no space left for {needed} bytes at {}; free some or move the data", path.display())]
     DiskFull {

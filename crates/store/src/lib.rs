@@ -5,11 +5,20 @@
 //! Start at [`Store`].
 
 mod error;
+mod index;
+mod keys;
 mod log;
+mod lookup;
 mod options;
 mod queue;
+mod queues;
+mod recover;
+mod retain;
+mod run;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use error::{AppendError, OpenError, ReadError};
 pub use log::append::{Append, Appending, Wait};
@@ -17,5 +26,7 @@ pub use log::append::{Append, Appending, Wait};
 pub use options::PlantedBug;
 pub use options::{Fault, Flush, Options};
 pub use queue::{Boundary, Entry, Queue};
+pub use recover::{Cut, Damage, Recovered};
+pub use retain::Retained;
 pub use stats::{Histogram, Stats};
-pub use store::{Cut, Damage, Positions, Recovered, Retained, Store};
+pub use store::{Positions, Store};

@@ -1,7 +1,19 @@
 //! One queue of a topic: positions of its messages in the log.
+//!
+//! The newest entries are in memory, all others in the runs of the index. Entries come to memory in one place, from the
+//! writer (or recovery), before the log says that they are written; what readers see is bounded by the log's positions.
 
+use crate::index::Spot;
+use crate::log::Log;
+use crate::log::read::no_offset;
+use crate::run::Cursor;
 use crate::{Flush, ReadError};
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// Where a message of a queue lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +44,59 @@ pub enum Boundary {
 pub struct Queue {
     topic: Topic,
     id: QueueId,
+    log: Arc<Log>,
+    /// 0 for the store's option.
+    flush: AtomicU8,
+    hide_before: AtomicU64,
+    moved: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Offset of the first entry of `tail`.
+    base: u64,
+    tail: VecDeque<Spot>,
+    /// The visible end never goes back, even if the flush policy changes.
+    visible: u64,
+    /// Number of the writer's group that touched it last.
+    touched: u64,
+    /// Whether the index knows that there is something in `tail`.
+    listed: bool,
+    /// The first readable offset, and for which first readable position of the log it was found.
+    min: Option<(u64, u64)>,
+    cursor: Cursor,
+}
+
+/// What the writer has to remember after giving a message its offset.
+pub(crate) struct Pushed {
+    /// This group had not touched the queue before.
+    pub(crate) first_in_group: bool,
+    /// The index does not know yet that this queue has entries in memory.
+    pub(crate) unlisted: bool,
 }
 
 impl Queue {
+    pub(crate) fn new(topic: Topic, id: QueueId, log: Arc<Log>, next: u64) -> Self {
+        let state = State {
+            base: next,
+            tail: VecDeque::new(),
+            visible: 0,
+            touched: 0,
+            listed: false,
+            min: None,
+            cursor: Cursor::default(),
+        };
+        Self {
+            topic,
+            id,
+            log,
+            flush: AtomicU8::new(0),
+            hide_before: AtomicU64::new(0),
+            moved: Notify::new(),
+            state: Mutex::new(state),
+        }
+    }
+
     /// Its topic.
     #[must_use]
     pub fn topic(&self) -> &Topic {
@@ -50,13 +112,54 @@ impl Queue {
     /// The first readable offset; the end if there is none.
     #[must_use]
     pub fn min_offset(&self) -> QueueOffset {
-        QueueOffset(0)
+        let floor = self.log.min().max(self.hide_before.load(Ordering::Relaxed));
+        {
+            let mut state = self.state.lock();
+            let visible = self.visible_end(&mut state);
+            if let Some((_, min)) = state.min.filter(|(found_for, _)| *found_for == floor) {
+                return QueueOffset(min.min(visible));
+            }
+        }
+        let min = self.find_min(floor);
+        let mut state = self.state.lock();
+        let visible = self.visible_end(&mut state);
+        state.min = Some((floor, min));
+        QueueOffset(min.min(visible))
+    }
+
+    /// The first offset whose entry lies at `floor` or later; the next offset if there is none yet.
+    fn find_min(&self, floor: u64) -> u64 {
+        let (base, end) = {
+            let state = self.state.lock();
+            (state.base, state.next())
+        };
+        // A log that still has its first segment has each queue from its first message on.
+        let log_min = self.log.min();
+        let lowest = match log_min {
+            0 => 0,
+            _ => self.log.runs.first_offset(&self.topic, self.id, log_min).unwrap_or(base),
+        };
+        // An entry that cannot be read counts as too old, so that reading it is not tried for ever.
+        let is_old = |offset| self.spot(offset).is_none_or(|spot| spot.physical < floor);
+        let is_whole = log_min >= floor;
+        if is_whole { lowest } else { partition(lowest, end, is_old) }
     }
 
     /// The first offset that readers may not see yet: the end of the queue.
     #[must_use]
     pub fn max_offset(&self) -> QueueOffset {
-        QueueOffset(0)
+        QueueOffset(self.visible_end(&mut self.state.lock()))
+    }
+
+    fn visible_end(&self, state: &mut State) -> u64 {
+        let limit = self.log.limit(self.flush());
+        let is_seen = |spot: &Spot| spot.end() <= limit;
+        let seen = match state.tail.back() {
+            Some(last) if !is_seen(last) => state.tail.partition_point(is_seen),
+            _ => state.tail.len(),
+        };
+        state.visible = state.visible.max(state.base + seen as u64);
+        state.visible
     }
 
     /// Appends up to `count_max` visible entries from `from` on to `out`: none at the end of the queue, fewer before a
@@ -67,7 +170,66 @@ impl Queue {
     /// the message at `from` is lost in a damaged part of the log. May block on the disk for offsets that are not
     /// [hot](crate::Store::is_hot).
     pub fn entries(&self, from: QueueOffset, count_max: usize, out: &mut Vec<Entry>) -> Result<(), ReadError> {
-        let _ = (from, count_max, out);
+        let min = self.min_offset().0;
+        let before = out.len();
+        let (end, base) = {
+            let mut state = self.state.lock();
+            let end = self.visible_end(&mut state);
+            if from.0 < min || from.0 > end {
+                return Err(no_offset(from.0, min, end));
+            }
+            state.copy(from.0, end, count_max, out);
+            (end, state.base)
+        };
+        if from.0 < base {
+            let end = end.min(base).min(from.0.saturating_add(count_max as u64));
+            self.entries_of_runs(from.0, end, out)?;
+            let got = out.len() - before;
+            if from.0 + got as u64 == base && got < count_max {
+                let mut state = self.state.lock();
+                let end = self.visible_end(&mut state);
+                // Entries may just have gone to a run; the next call finds them there.
+                state.copy(base, end, count_max - got, out);
+            }
+        }
+        let is_lost = |entry: &Entry| entry.size == 0;
+        match out[before..].iter().position(is_lost) {
+            Some(0) => {
+                let position = out[before].physical.0;
+                out.truncate(before);
+                Err(self.log.damaged(position, "a message before this position is lost in a damaged part of the log"))
+            }
+            Some(readable) => {
+                out.truncate(before + readable);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn entries_of_runs(&self, from: u64, end: u64, out: &mut Vec<Entry>) -> Result<(), ReadError> {
+        let mut cursor = self.state.lock().cursor;
+        let before = out.len();
+        let mut next = from;
+        while next < end {
+            match self.log.runs.read(&self.topic, self.id, next..end, &mut cursor, out) {
+                Ok(0) if out.len() > before => break,
+                Ok(0) if next < self.min_offset().0 => {
+                    // Retention was here in the meantime.
+                    return Err(no_offset(next, self.min_offset().0, end));
+                }
+                Ok(0) => {
+                    let position = self.log.runs.position_after(&self.topic, self.id, next).unwrap_or(self.log.min());
+                    return Err(self
+                        .log
+                        .damaged(position, "a message before this position is lost in a damaged part of the log"));
+                }
+                Ok(count) => next += count as u64,
+                Err(_) if out.len() > before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.state.lock().cursor = cursor;
         Ok(())
     }
 
@@ -76,7 +238,17 @@ impl Queue {
     /// # Errors
     /// As [`Queue::entries`].
     pub fn readable_from(&self, from: QueueOffset) -> Result<QueueOffset, ReadError> {
-        Ok(from)
+        let (mut offset, end) = (from.0.max(self.min_offset().0), self.max_offset().0);
+        let mut found = Vec::new();
+        while offset < end {
+            found.clear();
+            match self.entries(QueueOffset(offset), 1, &mut found) {
+                Err(ReadError::Damaged { .. }) | Ok(()) if found.is_empty() => offset += 1,
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        Ok(QueueOffset(offset))
     }
 
     /// The offset that a time (ms since the epoch) means.
@@ -84,23 +256,180 @@ impl Queue {
     /// # Errors
     /// [`ReadError`] if the index cannot be read.
     pub fn offset_at(&self, timestamp: i64, boundary: Boundary) -> Result<QueueOffset, ReadError> {
-        let _ = (timestamp, boundary);
-        Ok(QueueOffset(0))
+        let (min, end) = (self.min_offset().0, self.max_offset().0);
+        let mut failure = None;
+        let mut stored_at = |offset| match self.try_spot(offset) {
+            Ok(spot) => spot.map_or(i64::MIN, |spot| spot.store_timestamp),
+            Err(error) => {
+                failure = Some(error);
+                i64::MIN
+            }
+        };
+        let offset = match boundary {
+            Boundary::Lower => partition(min, end, |offset| stored_at(offset) < timestamp),
+            Boundary::Upper => {
+                let after = partition(min, end, |offset| stored_at(offset) <= timestamp);
+                after.saturating_sub(1).max(min)
+            }
+        };
+        failure.map_or(Ok(QueueOffset(offset)), Err)
+    }
+
+    fn spot(&self, offset: u64) -> Option<Spot> {
+        self.try_spot(offset).ok().flatten()
+    }
+
+    /// The entry at an offset, lost messages included; `None` if nothing is known of it.
+    fn try_spot(&self, offset: u64) -> Result<Option<Spot>, ReadError> {
+        let mut cursor = {
+            let state = self.state.lock();
+            if offset >= state.base {
+                return Ok(state.tail.get((offset - state.base) as usize).copied());
+            }
+            state.cursor
+        };
+        let mut found = Vec::with_capacity(1);
+        self.log.runs.read(&self.topic, self.id, offset..offset + 1, &mut cursor, &mut found)?;
+        self.state.lock().cursor = cursor;
+        Ok(found.first().map(Spot::of))
     }
 
     /// Returns when [`Queue::max_offset`] is beyond `offset`.
     pub async fn wait_beyond(&self, offset: QueueOffset) {
-        let _ = offset;
-        std::future::pending::<()>().await;
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            // Listen first, then look, so that no move falls between.
+            moved.as_mut().enable();
+            if self.max_offset() > offset {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// Sets when appends to this queue are done and visible; `None` for the store's option.
     pub fn set_flush(&self, flush: Option<Flush>) {
-        let _ = flush;
+        let code = match flush {
+            None => 0,
+            Some(Flush::Sync) => 1,
+            Some(Flush::Async) => 2,
+        };
+        self.flush.store(code, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// When appends to this queue are done and visible.
+    #[must_use]
+    pub fn flush(&self) -> Flush {
+        match self.flush.load(Ordering::Relaxed) {
+            0 => self.log.options.flush,
+            1 => Flush::Sync,
+            _ => Flush::Async,
+        }
     }
 
     /// Hides messages that lie before a position of the log (those of a topic that was deleted).
     pub fn hide_before(&self, position: PhysicalOffset) {
-        let _ = position;
+        self.hide_before.fetch_max(position.0, Ordering::Relaxed);
     }
+
+    /// First position of the log that this queue shows.
+    pub(crate) fn hidden_before(&self) -> u64 {
+        self.hide_before.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn wake(&self) {
+        self.moved.notify_waiters();
+    }
+
+    /// The writer's: gives the next message of the queue its offset by `spot`, before it is written.
+    pub(crate) fn push(&self, group: u64, spot: Spot) -> (u64, Pushed) {
+        let mut state = self.state.lock();
+        let offset = state.next();
+        state.tail.push_back(spot);
+        let pushed = Pushed { first_in_group: state.touched != group, unlisted: !state.listed };
+        state.touched = group;
+        state.listed = true;
+        (offset, pushed)
+    }
+
+    /// The writer's: takes back what lies at `position` or later, because it could not be written.
+    pub(crate) fn take_back(&self, position: u64) {
+        let mut state = self.state.lock();
+        let kept = state.tail.partition_point(|spot| spot.physical < position);
+        state.tail.truncate(kept);
+    }
+
+    /// Recovery's: the entry that the log has for `offset`. Offsets without one in between count as lost.
+    pub(crate) fn restore(&self, offset: u64, spot: Spot) -> bool {
+        let mut state = self.state.lock();
+        if state.tail.is_empty() {
+            state.base = state.base.max(offset);
+        }
+        if offset < state.next() {
+            return false;
+        }
+        while state.next() < offset {
+            state.tail.push_back(spot.lost());
+        }
+        state.tail.push_back(spot);
+        state.listed = true;
+        true
+    }
+
+    /// Whether the index knows that this queue has entries in memory.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.state.lock().listed
+    }
+
+    /// The first offset whose message does not lie below a position, which may not lie below what runs cover.
+    pub(crate) fn offset_before(&self, position: u64) -> u64 {
+        let state = self.state.lock();
+        state.base + state.tail.partition_point(|spot| spot.physical < position) as u64
+    }
+
+    /// The index's: the entries in memory that lie below a position, and the offset of the first.
+    pub(crate) fn below(&self, position: u64, spots: &mut Vec<Spot>) -> u64 {
+        let state = self.state.lock();
+        spots.extend(state.tail.iter().take_while(|spot| spot.physical < position));
+        state.base
+    }
+
+    /// The index's: forgets the entries below a position, which are in a run now. Whether any are left.
+    pub(crate) fn drain(&self, position: u64) -> bool {
+        let mut state = self.state.lock();
+        let count = state.tail.partition_point(|spot| spot.physical < position);
+        state.tail.drain(..count);
+        state.base += count as u64;
+        if state.tail.is_empty() {
+            state.tail = VecDeque::new();
+            state.listed = false;
+        }
+        state.listed
+    }
+}
+
+impl State {
+    fn next(&self) -> u64 {
+        self.base + self.tail.len() as u64
+    }
+
+    fn copy(&self, from: u64, end: u64, count_max: usize, out: &mut Vec<Entry>) {
+        let Some(skip) = from.checked_sub(self.base) else { return };
+        let end = end.min(from.saturating_add(count_max as u64)).saturating_sub(self.base);
+        let (skip, end) = (skip as usize, (end as usize).min(self.tail.len()));
+        if skip < end {
+            out.extend(self.tail.range(skip..end).zip(from..).map(|(spot, offset)| spot.entry(offset)));
+        }
+    }
+}
+
+/// The first number of a range for which `is_before` no longer holds; the end if it holds for all.
+fn partition(mut start: u64, mut end: u64, mut is_before: impl FnMut(u64) -> bool) -> u64 {
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if is_before(middle) { start = middle + 1 } else { end = middle }
+    }
+    start
 }

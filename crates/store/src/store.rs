@@ -1,18 +1,94 @@
 //! The store as others see it.
 
-use crate::{Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Stats};
+use crate::index::{Indexer, Newest};
+use crate::log::Log;
+use crate::log::append::{self, Inbox};
+use crate::log::flush::{Board, Flusher};
+use crate::log::prepare::{Prepared, Preparer};
+use crate::log::writer::Writer;
+use crate::queues::Queues;
+use crate::{Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Stats};
+use crate::{lookup, recover, retain};
 use bytes::{Bytes, BytesMut};
 use model::{Epoch, PhysicalOffset, QueueId, Topic};
-use rt::Host;
+use parking_lot::Mutex;
+use rt::{DiskLock, Host, StageHandle};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::Notify;
 
 /// The messages of a broker: one commit log and what is derived from it. Cheap to clone.
+///
+/// Dropping the last clone without [`Store::close`] stops as if the process had died.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    stats: Stats,
+    shared: Arc<Shared>,
+    stages: Mutex<Vec<StageHandle>>,
+    /// Keeps other processes away.
+    _lock: Box<dyn DiskLock>,
+}
+
+/// What the stages share.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<Log>,
+    pub(crate) queues: Queues,
+    pub(crate) inbox: Inbox,
+    pub(crate) board: Board,
+    pub(crate) newest: Mutex<Newest>,
+    pub(crate) prepared: Prepared,
+    /// Whether the writer waits for a sync.
+    pub(crate) is_throttled: AtomicBool,
+    /// Whether the writer has written its last.
+    pub(crate) written_last: AtomicBool,
+    /// Whether the flush stage has synced its last.
+    pub(crate) flushed_last: AtomicBool,
+    ended: Mutex<Ended>,
+    all_ended: Notify,
+}
+
+/// Which stages have come to their end.
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) writer: bool,
+    pub(crate) flush: bool,
+    pub(crate) prepare: bool,
+    pub(crate) index: bool,
+}
+
+impl Ended {
+    fn all(&self) -> bool {
+        self.writer && self.flush && self.prepare && self.index
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(log: Arc<Log>, queues: Queues, newest: Newest) -> Self {
+        Self {
+            log,
+            queues,
+            inbox: Inbox::default(),
+            board: Board::default(),
+            newest: Mutex::new(newest),
+            prepared: Prepared::default(),
+            is_throttled: AtomicBool::new(false),
+            written_last: AtomicBool::new(false),
+            flushed_last: AtomicBool::new(false),
+            ended: Mutex::new(Ended::default()),
+            all_ended: Notify::new(),
+        }
+    }
+
+    /// A stage's last word.
+    pub(crate) fn ended(&self, set: impl FnOnce(&mut Ended)) {
+        let mut ended = self.ended.lock();
+        set(&mut ended);
+        if ended.all() {
+            self.all_ended.notify_waiters();
+        }
+    }
 }
 
 /// How far the log is.
@@ -24,52 +100,8 @@ pub struct Positions {
     pub written: PhysicalOffset,
     /// Up to here it is on disk.
     pub synced: PhysicalOffset,
-    /// Up to here it is as safe as the broker promises: what readers of synced queues see.
+    /// Up to here it is as safe as the store's options promise.
     pub committed: PhysicalOffset,
-}
-
-/// A damaged place of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Where the damage begins.
-    pub position: PhysicalOffset,
-    /// Where the log can be read again.
-    pub until: PhysicalOffset,
-    /// What is wrong.
-    pub reason: String,
-}
-
-/// The end of the log as it was cut at start: it was being written when the machine stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// The new end of the log.
-    pub position: PhysicalOffset,
-    /// What was wrong there.
-    pub reason: String,
-}
-
-/// What was found when the store was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Damaged places found (only the part of the log that no run covers is looked at).
-    pub damages: Vec<Damage>,
-    /// The torn end, if there was one.
-    pub cut: Option<Cut>,
-    /// Bytes of log that were read.
-    pub scanned_bytes: u64,
-    /// Runs of the index that were missing or damaged and have been rebuilt.
-    pub runs_rebuilt: usize,
-    /// Queues known.
-    pub queues: usize,
-}
-
-/// What retention removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retained {
-    /// Segments removed.
-    pub segments: usize,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl Store {
@@ -79,25 +111,50 @@ impl Store {
     /// # Errors
     /// [`OpenError`]. Damage is no error: see [`Recovered`].
     pub fn open(host: &Host, options: Options) -> Result<(Self, Recovered), OpenError> {
-        let _ = host;
         let faults = options.validate();
         if !faults.is_empty() {
             return Err(OpenError::Options(faults));
         }
-        Ok((Self(Arc::new(Inner { stats: Stats::default() })), Recovered::default()))
+        let lock = recover::lock(host, &options)?;
+        let (found, recovered) = recover::recover(host, options)?;
+        let shared = Arc::new(found.shared);
+        let log = Arc::clone(&shared.log);
+        let writer = Writer::new(Arc::clone(&shared), found.segment, found.end, found.last_timestamp);
+        let flusher = Flusher { shared: Arc::clone(&shared), last: host.clock.monotonic() };
+        let preparer = Preparer { shared: Arc::clone(&shared) };
+        let indexer = Indexer { shared: Arc::clone(&shared) };
+        let store = Self(Arc::new(Inner { shared, stages: Mutex::new(Vec::new()), _lock: lock }));
+        let mut stages = store.0.stages.lock();
+        let spawn_error = |error| OpenError::Io { action: "start a thread for", path: log.options.dir.clone(), error };
+        let signals = &log.signals;
+        stages.push(host.spawn_stage("log-writer", signals.writer.clone(), writer).map_err(spawn_error)?);
+        stages.push(host.spawn_stage("log-flush", signals.flush.clone(), flusher).map_err(spawn_error)?);
+        stages.push(host.spawn_stage("log-prepare", signals.prepare.clone(), preparer).map_err(spawn_error)?);
+        stages.push(host.spawn_stage("log-index", signals.index.clone(), indexer).map_err(spawn_error)?);
+        drop(stages);
+        Ok((store, recovered))
+    }
+
+    fn log(&self) -> &Log {
+        &self.0.shared.log
     }
 
     /// The queue; its slot in memory is made if absent (nothing is written).
     #[must_use]
     pub fn queue(&self, topic: &Topic, id: QueueId) -> Arc<Queue> {
-        let _ = (topic, id);
-        unreachable!("being built")
+        self.0.shared.queues.get_or_make(topic, id, &self.0.shared.log)
     }
 
-    /// All queues known.
+    /// The queue, if it is known.
+    #[must_use]
+    pub fn known_queue(&self, topic: &Topic, id: QueueId) -> Option<Arc<Queue>> {
+        self.0.shared.queues.get(topic, id)
+    }
+
+    /// All queues known, in order of topic and number.
     #[must_use]
     pub fn queues(&self) -> Vec<Arc<Queue>> {
-        Vec::new()
+        self.0.shared.queues.all()
     }
 
     /// Hands messages to the writer. Does not block.
@@ -105,8 +162,7 @@ impl Store {
     /// # Errors
     /// [`AppendError`] if none of them was accepted.
     pub fn append(&self, batch: Vec<Append>) -> Result<Appending, AppendError> {
-        let _ = batch;
-        Err(AppendError::Closed)
+        append::append(&self.0.shared, batch)
     }
 
     /// Appends the records of entries to `out`, back to back, each verified. On an error `out` is as before.
@@ -115,8 +171,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`] of the first record that cannot be read.
     pub fn gather(&self, entries: &[Entry], out: &mut BytesMut) -> Result<(), ReadError> {
-        let _ = (entries, out);
-        Ok(())
+        self.log().gather(entries, out)
     }
 
     /// The record at a position. Blocks on the disk unless [hot](Self::is_hot).
@@ -124,8 +179,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`], also for a position at which no record begins.
     pub fn read_at(&self, position: PhysicalOffset) -> Result<Bytes, ReadError> {
-        let _ = position;
-        Ok(Bytes::new())
+        self.log().read_at(position.0, self.log().written())
     }
 
     /// The records of a topic that carry a key (a word of `KEYS`, or the client's unique id), stored within a range of
@@ -140,59 +194,82 @@ impl Store {
         times: RangeInclusive<i64>,
         count_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
-        let _ = (topic, key, times, count_max);
-        Ok(Vec::new())
+        lookup::lookup(&self.0.shared, topic, key, &times, count_max)
     }
 
     /// Whether a position is so near to the end of the log that reading it will hardly wait for the disk.
     #[must_use]
     pub fn is_hot(&self, position: PhysicalOffset) -> bool {
-        let _ = position;
-        true
+        self.log().is_hot(position)
     }
 
     /// How far the log is.
     #[must_use]
     pub fn positions(&self) -> Positions {
-        let zero = PhysicalOffset(0);
-        Positions { min: zero, written: zero, synced: zero, committed: zero }
+        let log = self.log();
+        Positions {
+            min: PhysicalOffset(log.min()),
+            // In this order, so that none is ahead of the one it depends on.
+            synced: PhysicalOffset(log.synced()),
+            committed: PhysicalOffset(log.committed()),
+            written: PhysicalOffset(log.written()),
+        }
     }
 
     /// The leadership number that new entries carry.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        Epoch(0)
+        self.log().options.epoch
     }
 
     /// Why the log accepts nothing any more, if a sync failed: [`AppendError::Poisoned`].
     #[must_use]
     pub fn poison(&self) -> Option<AppendError> {
-        None
+        self.log().poison().cloned()
     }
 
     /// Whether a sync failed, so that the log accepts nothing any more.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        self.poison().is_some()
+        self.log().poison().is_some()
     }
 
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.0.stats
+        &self.log().stats
     }
 
     /// Removes whole segments, oldest first, never the one being written: those whose messages were all stored before a
     /// time (ms since the epoch), and those beyond `keep_bytes_max` bytes of log. Blocks on the disk.
     ///
     /// # Errors
-    /// [`ReadError::Io`] if a file cannot be removed.
+    /// [`ReadError::Io`] if a file cannot be written or removed.
     pub fn retain(&self, before_timestamp: i64, keep_bytes_max: u64) -> Result<Retained, ReadError> {
-        let _ = (before_timestamp, keep_bytes_max);
-        Ok(Retained::default())
+        retain::retain(&self.0.shared, before_timestamp, keep_bytes_max)
     }
 
     /// Writes and syncs what waits, writes the last run of the index and stops. Appends are refused from now on; reads
     /// go on as long as the store lives.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        let shared = &self.0.shared;
+        shared.log.close();
+        loop {
+            let ended = shared.all_ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if shared.ended.lock().all() {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.log.abandon();
+        // Nobody may write any more when the lock is given up.
+        self.stages.get_mut().drain(..).for_each(StageHandle::join);
+    }
 }

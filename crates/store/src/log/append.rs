@@ -1,12 +1,23 @@
 //! The way into the log: admission and the promise of a result.
 
-use crate::{AppendError, Queue};
+use crate::keys::Digest;
+use crate::log::entry::HEADER_LEN;
+use crate::log::segment::SEGMENT_HEADER_LEN;
+use crate::stats::add;
+use crate::store::Shared;
+use crate::{AppendError, Flush, Queue};
+use model::properties;
 use model::record::{Draft, Place};
+use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
+
+/// Largest number of records of one atomic batch: `remaining` of the entry is 16 bits.
+const BATCH_COUNT_MAX: u64 = 1 << 16;
 
 /// When an append is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -25,7 +36,7 @@ pub enum Wait {
 pub struct Append {
     /// Its queue, from [`crate::Store::queue`]; topic and queue id of the draft must be the queue's.
     pub queue: Arc<Queue>,
-    /// The message.
+    /// The message. Its `body_crc` must be the body's: it is what readers compare with.
     pub draft: Draft,
     /// When the append is done.
     pub wait: Wait,
@@ -52,4 +63,124 @@ impl Future for Appending {
             // The stage is gone: nobody will ever answer.
             .map(|outcome| outcome.unwrap_or_else(|_| vec![Err(AppendError::Closed); count]))
     }
+}
+
+/// One call on its way through writer and flush stage.
+pub(crate) struct Call {
+    pub(crate) appends: Vec<Append>,
+    pub(crate) measures: Vec<Measure>,
+    /// Results of the first records; the others are still to be written.
+    pub(crate) outcome: Outcome,
+    /// Whether one of its records waits for the sync.
+    pub(crate) is_synced: bool,
+    bytes: u64,
+    sender: oneshot::Sender<Outcome>,
+}
+
+/// What is found out about a record before the writer gets it.
+pub(crate) struct Measure {
+    pub(crate) record_len: u32,
+    pub(crate) digest: Digest,
+}
+
+impl Measure {
+    /// Bytes in the log.
+    pub(crate) fn entry_len(&self) -> u64 {
+        HEADER_LEN as u64 + u64::from(self.record_len)
+    }
+}
+
+impl Call {
+    /// Hands the results over; who asked may be gone.
+    pub(crate) fn complete(self) {
+        drop(self.sender.send(self.outcome));
+    }
+
+    /// Sets the results from a record on to an error.
+    pub(crate) fn fail_from(&mut self, first: usize, error: &AppendError) {
+        self.outcome.truncate(first);
+        self.outcome.resize(self.measures.len(), Err(error.clone()));
+    }
+}
+
+/// Calls that wait for the writer.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    calls: Mutex<Vec<Call>>,
+    /// Bytes of calls that are not yet written.
+    pending: AtomicU64,
+}
+
+impl Inbox {
+    /// Moves what waits to `out`, which is empty.
+    pub(crate) fn take(&self, out: &mut Vec<Call>) {
+        std::mem::swap(&mut *self.calls.lock(), out);
+    }
+
+    /// Makes room again for others.
+    pub(crate) fn release(&self, call: &Call) {
+        self.pending.fetch_sub(call.bytes, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending, AppendError> {
+    let log = &shared.log;
+    if log.is_closing() {
+        return Err(AppendError::Closed);
+    }
+    if let Some(poison) = log.poison() {
+        return Err(poison.clone());
+    }
+    let measures = measure(&appends, log.options.segment_bytes - SEGMENT_HEADER_LEN)?;
+    let bytes = measures.iter().map(Measure::entry_len).sum();
+    let max = log.options.pending_bytes_max;
+    let pending = shared.inbox.pending.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    // A single call larger than the limit passes when nothing else waits.
+    if pending > max && pending > bytes {
+        shared.inbox.pending.fetch_sub(bytes, Ordering::Relaxed);
+        add(&log.stats.busy, 1);
+        return Err(AppendError::Busy { pending: pending - bytes, max });
+    }
+    let (sender, outcome) = oneshot::channel();
+    let count = appends.len();
+    let is_synced = appends.iter().any(|append| match append.wait {
+        Wait::Policy => append.queue.flush() == Flush::Sync,
+        Wait::Written => false,
+        Wait::Synced => true,
+    });
+    let call = Call { appends, measures, outcome: Vec::with_capacity(count), is_synced, bytes, sender };
+    if count == 0 {
+        call.complete();
+    } else {
+        shared.inbox.calls.lock().push(call);
+        log.signals.writer.give();
+    }
+    Ok(Appending { outcome, count })
+}
+
+fn measure(appends: &[Append], batch_max: u64) -> Result<Vec<Measure>, AppendError> {
+    let mut measures = Vec::with_capacity(appends.len());
+    let (mut batch_len, mut batch_count) = (0, 0);
+    for append in appends {
+        let draft = &append.draft;
+        debug_assert_eq!((&draft.topic, draft.queue_id), (append.queue.topic(), append.queue.id()));
+        check("properties", draft.properties.len() as u64, properties::LEN_MAX as u64)?;
+        let text = std::str::from_utf8(&draft.properties).map_err(|_| AppendError::NotText)?;
+        check("record", draft.encoded_len() as u64, batch_max.min(i32::MAX as u64) - HEADER_LEN as u64)?;
+        let measure =
+            Measure { record_len: draft.encoded_len() as u32, digest: Digest::of(draft.topic.as_str(), text) };
+        batch_len += measure.entry_len();
+        batch_count += 1;
+        check("batch", batch_len, batch_max)?;
+        check("number of records of the batch", batch_count, BATCH_COUNT_MAX)?;
+        if !append.joined {
+            (batch_len, batch_count) = (0, 0);
+        }
+        measures.push(measure);
+    }
+    Ok(measures)
+}
+
+fn check(what: &'static str, len: u64, max: u64) -> Result<(), AppendError> {
+    if len > max { Err(AppendError::TooLarge { what, len, max }) } else { Ok(()) }
 }

@@ -1,0 +1,253 @@
+//! The index of the newest part of the log, which is in memory, and the stage that moves it to runs.
+
+use crate::log::Log;
+use crate::run::read::Run;
+use crate::run::write::{QueueTable, RunWriter};
+use crate::run::{self, index_dir, merge};
+use crate::stats::add;
+use crate::store::Shared;
+use crate::{Entry, Queue, recover};
+use model::{PhysicalOffset, QueueOffset};
+use rt::{Stage, Step};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Runs of one segment from which on they are merged into one.
+const MERGE_COUNT: usize = 16;
+/// Runs after the last table of all queues from which on the next run has one.
+const TABLE_EVERY: usize = 16;
+/// How long to wait after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where a message of a queue lies, without its offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) physical: u64,
+    /// 0 if the message is lost in a damaged part of the log before `physical`.
+    pub(crate) size: u32,
+    pub(crate) tag_hash: i32,
+    pub(crate) store_timestamp: i64,
+}
+
+impl Spot {
+    /// Position behind the record.
+    pub(crate) fn end(&self) -> u64 {
+        self.physical + u64::from(self.size)
+    }
+
+    pub(crate) fn entry(&self, offset: u64) -> Entry {
+        Entry {
+            offset: QueueOffset(offset),
+            physical: PhysicalOffset(self.physical),
+            size: self.size,
+            tag_hash: self.tag_hash,
+            store_timestamp: self.store_timestamp,
+        }
+    }
+
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            physical: entry.physical.0,
+            size: entry.size,
+            tag_hash: entry.tag_hash,
+            store_timestamp: entry.store_timestamp,
+        }
+    }
+
+    /// A lost message somewhere before this one.
+    pub(crate) fn lost(&self) -> Self {
+        Self { size: 0, tag_hash: 0, ..*self }
+    }
+}
+
+/// A key of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) hash: u64,
+    /// Position of the record.
+    pub(crate) physical: u64,
+}
+
+/// What is in memory only.
+#[derive(Default)]
+pub(crate) struct Newest {
+    /// Position from which on it covers the log.
+    pub(crate) from: u64,
+    /// Queues that have entries in memory.
+    pub(crate) queues: Vec<Arc<Queue>>,
+    /// In order of their positions.
+    pub(crate) keys: VecDeque<Key>,
+    /// Entries in memory.
+    pub(crate) entries: usize,
+}
+
+/// Moves the index from memory to runs, merges and repairs runs.
+pub(crate) struct Indexer {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Stage for Indexer {
+    fn step(&mut self) -> Step {
+        let log = &self.shared.log;
+        if log.is_abandoned() {
+            return self.end();
+        }
+        // What the flush stage does last is in the last run, too.
+        let is_last = self.shared.flushed_last.load(Ordering::SeqCst);
+        match self.work(is_last) {
+            Ok(()) if is_last => self.end(),
+            Ok(()) => Step::Wait,
+            Err(error) => {
+                add(&log.stats.run_errors, 1);
+                tracing::warn!(%error, "cannot write the index; it stays in memory and is tried again");
+                if is_last { self.end() } else { Step::WaitFor(RETRY) }
+            }
+        }
+    }
+}
+
+/// Whether there is enough in memory (or nothing more to come) for a run; the run's end.
+pub(crate) fn due(shared: &Shared, is_last: bool) -> Option<u64> {
+    let log = &shared.log;
+    let (from, entries) = {
+        let newest = shared.newest.lock();
+        (newest.from, newest.entries)
+    };
+    // A run may only say what a power failure cannot take back.
+    let covered = log.synced();
+    #[cfg(feature = "planted-bugs")]
+    let covered = if log.has_bug(crate::PlantedBug::RunBeyondSync) { log.written() } else { covered };
+    let to = covered.min(log.segment_of(from)?.end());
+    let is_sealed = to < covered;
+    let is_due = is_sealed
+        || is_last
+        || entries >= log.options.run_entries_max
+        || covered.saturating_sub(from) >= log.options.run_log_bytes;
+    (is_due && to > from).then_some(to)
+}
+
+impl Indexer {
+    fn end(&self) -> Step {
+        self.shared.ended(|ended| ended.index = true);
+        Step::Done
+    }
+
+    fn work(&self, is_last: bool) -> io::Result<()> {
+        self.repair()?;
+        while let Some(to) = due(&self.shared, is_last) {
+            self.write_run(to, is_last)?;
+            self.shared.log.signals.writer.give();
+        }
+        self.merge()
+    }
+
+    fn write_run(&self, to: u64, is_last: bool) -> io::Result<()> {
+        let (shared, log) = (&*self.shared, &*self.shared.log);
+        let (from, mut queues, mut keys) = {
+            let newest = shared.newest.lock();
+            let keys: Vec<Key> = newest.keys.iter().take_while(|key| key.physical < to).copied().collect();
+            (newest.from, newest.queues.clone(), keys)
+        };
+        queues.sort_unstable_by(|a, b| (a.topic(), a.id()).cmp(&(b.topic(), b.id())));
+        keys.sort_unstable();
+        let dir = index_dir(&log.options.dir);
+        let mut writer = RunWriter::create(&*log.host.disk, &dir, from, to)?;
+        let (mut spots, mut count) = (Vec::new(), 0);
+        for queue in &queues {
+            spots.clear();
+            let first = queue.below(to, &mut spots);
+            if spots.is_empty() {
+                continue;
+            }
+            count += spots.len();
+            writer.queue(queue.topic(), queue.id(), first);
+            spots.iter().try_for_each(|spot| writer.entry(spot))?;
+        }
+        keys.iter().try_for_each(|key| writer.key(*key))?;
+        let table = (is_last || needs_table(&log.runs.list())).then(|| table_at(shared, to));
+        log.runs.replace(from..to, vec![writer.finish(table.as_ref())?]);
+        add(&log.stats.runs_written, 1);
+        self.forget(to, count);
+        Ok(())
+    }
+
+    /// What is in a run now leaves memory.
+    fn forget(&self, to: u64, count: usize) {
+        let mut queues = {
+            let mut newest = self.shared.newest.lock();
+            newest.from = to;
+            newest.entries -= count.min(newest.entries);
+            let keys = newest.keys.partition_point(|key| key.physical < to);
+            newest.keys.drain(..keys);
+            std::mem::take(&mut newest.queues)
+        };
+        // Without the lock, so that the writer need not wait; a queue that it pushes to stays listed or is listed anew.
+        queues.retain(|queue| queue.drain(to));
+        self.shared.newest.lock().queues.append(&mut queues);
+    }
+
+    fn merge(&self) -> io::Result<()> {
+        let log = &*self.shared.log;
+        let (disk, dir) = (&*log.host.disk, index_dir(&log.options.dir));
+        for segment in log.segments.load().iter() {
+            let runs: Vec<Arc<Run>> = {
+                let is_within = |run: &&Arc<Run>| segment.start <= run.header.from && run.header.to <= segment.end();
+                log.runs.list().iter().filter(is_within).cloned().collect()
+            };
+            let is_sealed = runs.last().is_some_and(|run| run.header.to == segment.end());
+            if runs.len() < 2 || !(is_sealed || runs.len() >= MERGE_COUNT) || log.is_closing() {
+                continue;
+            }
+            let part = runs[0].header.from..runs[runs.len() - 1].header.to;
+            let all = log.runs.list();
+            let known = all.partition_point(|run| run.header.to <= part.end);
+            let table: QueueTable = run::queue_table(&all[..known])?;
+            let merged = merge::merge(disk, &dir, &runs, &table)?;
+            let old = log.runs.replace(part, vec![merged]);
+            add(&log.stats.runs_merged, old.len() as u64);
+            run::remove(disk, &old);
+        }
+        Ok(())
+    }
+
+    /// Builds runs anew that a reader found damaged.
+    fn repair(&self) -> io::Result<()> {
+        let log = &*self.shared.log;
+        let damaged: Vec<Arc<Run>> = log.runs.list().iter().filter(|run| run.is_damaged()).cloned().collect();
+        for run in damaged {
+            tracing::warn!(path = %run.path.display(), "a file of the index is damaged; building it anew from the log");
+            let part = run.header.from..run.header.to;
+            let rebuilt = recover::rebuild(log, part.clone())?;
+            let is_same = rebuilt.iter().any(|new| new.path == run.path);
+            let old = log.runs.replace(part, rebuilt);
+            if !is_same {
+                run::remove(&*log.host.disk, &old);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn needs_table(runs: &[Arc<Run>]) -> bool {
+    runs.iter().rev().take_while(|run| !run.header.has_table).count() >= TABLE_EVERY
+}
+
+/// The next offset of every queue at a position, which is the end of the run being written.
+fn table_at(shared: &Shared, to: u64) -> QueueTable {
+    let queues = shared.queues.all();
+    queues
+        .iter()
+        .map(|queue| ((queue.topic().clone(), queue.id()), queue.offset_before(to)))
+        .filter(|(_, next)| *next > 0)
+        .collect()
+}
+
+/// Whether so much waits to be moved to runs that the writer must wait.
+pub(crate) fn is_behind(log: &Log, newest: &Newest) -> bool {
+    /// How many runs may be waiting to be written.
+    const RUNS_WAITING_MAX: usize = 8;
+    newest.entries >= log.options.run_entries_max.saturating_mul(RUNS_WAITING_MAX)
+}

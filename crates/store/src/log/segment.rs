@@ -1,0 +1,182 @@
+//! One file of the log.
+//!
+//! Its name is its start position in twenty digits. Its first 64 bytes, big endian:
+//!
+//! ```text
+//!   0  magic 8      "TREFOIL\n"
+//!   8  version 4    1
+//!  12  epoch 4      when it was created
+//!  16  start 8      position of this file's first byte
+//!  24  length 8     bytes of this file, the header included
+//!  32  zeros 28
+//!  60  crc 4        CRC-32 of bytes 0..60
+//! ```
+
+use rt::{Disk, File, Map};
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// Bytes before the first entry.
+pub(crate) const SEGMENT_HEADER_LEN: u64 = 64;
+const MAGIC: &[u8; 8] = b"TREFOIL\n";
+/// The format that this program writes.
+pub(crate) const VERSION: u32 = 1;
+/// Digits of a segment's name: enough for any position.
+const NAME_DIGITS: usize = 20;
+
+/// One file of the log.
+pub(crate) struct Segment {
+    pub(crate) start: u64,
+    /// Bytes, the header included.
+    pub(crate) len: u64,
+    pub(crate) path: Arc<Path>,
+    pub(crate) file: Arc<dyn File>,
+    map: OnceLock<Option<Arc<dyn Map>>>,
+}
+
+/// Why a segment's header is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderFlaw {
+    /// Nothing but zeros: the file was being created.
+    Empty,
+    /// The checksum is wrong, or it belongs to another file.
+    Damaged,
+    /// A format of a later program.
+    Version(u32),
+}
+
+/// The file of the segment that starts at a position.
+pub(crate) fn path_of(dir: &Path, start: u64) -> PathBuf {
+    dir.join(format!("{start:0width$}", width = NAME_DIGITS))
+}
+
+/// The start position that a file name says, if it is a segment's.
+pub(crate) fn start_of(name: &str) -> Option<u64> {
+    (name.len() == NAME_DIGITS && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
+}
+
+fn header(start: u64, len: u64, epoch: u32) -> [u8; SEGMENT_HEADER_LEN as usize] {
+    let mut bytes = [0; SEGMENT_HEADER_LEN as usize];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_be_bytes());
+    bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
+    bytes[16..24].copy_from_slice(&start.to_be_bytes());
+    bytes[24..32].copy_from_slice(&len.to_be_bytes());
+    let crc = crc32fast::hash(&bytes[..60]);
+    bytes[60..].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn check_header(bytes: &[u8], start: u64) -> Result<u64, HeaderFlaw> {
+    let Some(bytes) = bytes.first_chunk::<{ SEGMENT_HEADER_LEN as usize }>() else { return Err(HeaderFlaw::Empty) };
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Err(HeaderFlaw::Empty);
+    }
+    let u64_at = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| bytes[at + i]));
+    let u32_at = |at: usize| u32::from_be_bytes(std::array::from_fn(|i| bytes[at + i]));
+    if &bytes[..8] != MAGIC || u32_at(60) != crc32fast::hash(&bytes[..60]) {
+        return Err(HeaderFlaw::Damaged);
+    }
+    match u32_at(8) {
+        VERSION if u64_at(16) == start => Ok(u64_at(24)),
+        VERSION => Err(HeaderFlaw::Damaged),
+        version => Err(HeaderFlaw::Version(version)),
+    }
+}
+
+impl Segment {
+    /// Creates the file durably, its space reserved.
+    pub(crate) fn create(disk: &dyn Disk, dir: &Path, start: u64, len: u64, epoch: u32) -> io::Result<Self> {
+        let path = path_of(dir, start);
+        if disk.try_exists(&path)? {
+            // Left by a start or a creation that did not come to its end; nothing in it counts.
+            disk.remove(&path)?;
+        }
+        let file = disk.create(&path, len)?;
+        let write = || {
+            file.write_at(&header(start, len, epoch), 0)?;
+            file.sync()?;
+            disk.sync_dir(dir)
+        };
+        if let Err(error) = write() {
+            drop(disk.remove(&path));
+            return Err(error);
+        }
+        Ok(Self { start, len, path: path.into(), file, map: OnceLock::new() })
+    }
+
+    /// Opens an existing file; a header that cannot be trusted is told beside it, and name and length are used instead.
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path, start: u64) -> io::Result<(Self, Option<HeaderFlaw>)> {
+        let path = path_of(dir, start);
+        let file = disk.open(&path)?;
+        let mut bytes = [0; SEGMENT_HEADER_LEN as usize];
+        let (read, file_len) = (file.read_at(&mut bytes, 0)?, file.len()?);
+        let (len, flaw) = match check_header(&bytes[..read], start) {
+            Ok(len) if len <= file_len => (len, None),
+            Ok(_) => (file_len, Some(HeaderFlaw::Damaged)),
+            Err(flaw) => (file_len, Some(flaw)),
+        };
+        Ok((Self { start, len, path: path.into(), file, map: OnceLock::new() }, flaw))
+    }
+
+    /// First position behind this file.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// The whole file as memory, where the disk can.
+    fn map(&self) -> io::Result<Option<&dyn Map>> {
+        if let Some(map) = self.map.get() {
+            return Ok(map.as_deref());
+        }
+        // Two readers may both map; one map is dropped again.
+        let map = self.file.map(self.len)?;
+        Ok(self.map.get_or_init(|| map).as_deref())
+    }
+
+    /// Bytes from a position on, fewer at the end of the file: borrowed where the disk can map.
+    pub(crate) fn read(&self, position: u64, len: usize) -> io::Result<Cow<'_, [u8]>> {
+        let at = position - self.start;
+        let len = len.min(usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX));
+        if let Some(map) = self.map()? {
+            let at = at as usize;
+            return Ok(Cow::Borrowed(&map.bytes()[at..at + len]));
+        }
+        let mut bytes = vec![0; len];
+        let read = self.file.read_at(&mut bytes, at)?;
+        bytes.truncate(read);
+        Ok(Cow::Owned(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_positions() {
+        let check = |name: &str, expected: Option<u64>| assert_eq!(start_of(name), expected, "{name}");
+        check("00000000001073741824", Some(1 << 30));
+        check("1073741824", None);
+        check("0000000000107374182x", None);
+        check("queues", None);
+        assert!(path_of(Path::new("/d"), 7).ends_with("00000000000000000007"));
+    }
+
+    #[test]
+    fn headers_are_checked() {
+        let good = header(64, 4096, 3);
+        let check = |bytes: &[u8], expected| assert_eq!(check_header(bytes, 64), expected);
+        check(&good, Ok(4096));
+        check(&[0; 64], Err(HeaderFlaw::Empty));
+        check(&[], Err(HeaderFlaw::Empty));
+        for at in 0..64 {
+            let mut bytes = good;
+            bytes[at] ^= 1;
+            check(&bytes, Err(HeaderFlaw::Damaged));
+        }
+        assert_eq!(check_header(&good, 0), Err(HeaderFlaw::Damaged));
+    }
+}

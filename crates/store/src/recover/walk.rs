@@ -1,0 +1,223 @@
+//! Reading the log entry by entry, and the rule that tells a torn end from damage.
+//!
+//! An entry says how far the log was on disk when it was written. So if bytes at `p` are not an entry and any later
+//! entry says that more than `p` was on disk, `p` was good once: the log is damaged there and goes on behind it. If none
+//! does, `p` is where the machine stopped while writing.
+
+use crate::Damage;
+use crate::log::entry::{self, Flaw, HEADER_LEN, Header, Valid};
+use crate::log::find;
+use crate::log::segment::{SEGMENT_HEADER_LEN, Segment};
+use model::PhysicalOffset;
+use model::record::Record;
+use std::borrow::Cow;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes searched at once for the next entry.
+const SEARCH_LEN: u64 = 1024 * 1024;
+const HEADER: u64 = HEADER_LEN as u64;
+
+/// Takes what is found, in order.
+pub(crate) trait Visit {
+    /// The next record. It counts only when its batch does.
+    fn record(&mut self, record: &Record<'_>);
+    /// All records so far count; the log is read up to `position`.
+    fn commit(&mut self, position: u64) -> io::Result<()>;
+    /// The records since the last commit do not count.
+    fn take_back(&mut self);
+    /// A damaged place.
+    fn damage(&mut self, damage: Damage);
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// End of the last whole batch.
+    pub(crate) end: u64,
+    /// Why it did not go on, unless it came to the end of its range.
+    pub(crate) flaw: Option<Flaw>,
+    /// Whether records of an unfinished batch were left out.
+    pub(crate) is_batch_torn: bool,
+}
+
+enum Item<'a> {
+    Record(Header, Cow<'a, [u8]>),
+    /// Go on there.
+    Next(u64),
+    Flaw(Flaw),
+    /// No file holds the position, nor any later one.
+    End,
+}
+
+/// The log as recovery sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    pub(crate) segments: &'a [Arc<Segment>],
+    /// Below this position all was on disk once, whatever entries say.
+    pub(crate) durable: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// Visits what lies in a part of the log that begins with an entry.
+    pub(crate) fn run(self, part: Range<u64>, visit: &mut dyn Visit) -> io::Result<Walked> {
+        let (mut at, mut end, mut is_batch_open) = (part.start, part.start, false);
+        let flaw = loop {
+            if at >= part.end {
+                break None;
+            }
+            match self.item(at)? {
+                Item::Next(next) => {
+                    if !is_batch_open {
+                        end = next;
+                        visit.commit(next.min(part.end))?;
+                    }
+                    at = next;
+                }
+                Item::Record(header, bytes) => {
+                    let next = at + HEADER + u64::from(header.len);
+                    if next > part.end {
+                        break None;
+                    }
+                    if let Ok(record) = Record::parse(&bytes) {
+                        visit.record(&record);
+                    }
+                    is_batch_open = header.remaining > 0;
+                    at = next;
+                    if !is_batch_open {
+                        end = next;
+                        visit.commit(next)?;
+                    }
+                }
+                Item::End => break None,
+                Item::Flaw(flaw) => match self.behind(at, part.end)? {
+                    Some(next) => {
+                        let (position, until) = (PhysicalOffset(at), PhysicalOffset(next));
+                        visit.damage(Damage { position, until, reason: flaw.to_string() });
+                        // What the batch has outside the damage was on disk and may have been acknowledged.
+                        (at, end, is_batch_open) = (next, next, false);
+                        visit.commit(next)?;
+                    }
+                    None => break Some(flaw),
+                },
+            }
+        };
+        if is_batch_open {
+            visit.take_back();
+        }
+        Ok(Walked { end, flaw, is_batch_torn: is_batch_open })
+    }
+
+    fn item(self, at: u64) -> io::Result<Item<'a>> {
+        let Some(segment) = find(self.segments, at) else {
+            let later = self.segments.iter().find(|segment| segment.start > at);
+            return Ok(later.map_or(Item::End, |segment| Item::Next(segment.start)));
+        };
+        let first = segment.start + SEGMENT_HEADER_LEN;
+        if at < first {
+            return Ok(Item::Next(first));
+        }
+        let Some(available) = (segment.end() - at).checked_sub(HEADER) else { return Ok(Item::Next(segment.end())) };
+        let header = segment.read(at, HEADER_LEN)?;
+        let len = match entry::parse_header(&header, available) {
+            Ok((_, true)) => 0,
+            Ok((header, false)) => header.len as usize,
+            Err(flaw) => return Ok(Item::Flaw(flaw)),
+        };
+        let bytes = segment.read(at, HEADER_LEN + len)?;
+        Ok(match entry::examine(&bytes, at, available) {
+            Ok(Valid::Padding) => Item::Next(segment.end()),
+            Ok(Valid::Record(header, _)) => Item::Record(
+                header,
+                match bytes {
+                    Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[HEADER_LEN..]),
+                    Cow::Owned(mut bytes) => Cow::Owned(bytes.split_off(HEADER_LEN)),
+                },
+            ),
+            Err(flaw) => Item::Flaw(flaw),
+        })
+    }
+
+    /// Where the log goes on behind a damaged place; `None` if the place is its torn end.
+    fn behind(self, damaged: u64, part_end: u64) -> io::Result<Option<u64>> {
+        let mut first = None;
+        let mut at = self.next_valid(damaged + 1, part_end)?;
+        while let Some(found) = at {
+            first = first.or(at);
+            if damaged < self.durable {
+                break;
+            }
+            let next = match self.item(found)? {
+                Item::Record(header, _) if header.synced > damaged => return Ok(first),
+                Item::Record(header, _) => Some(found + HEADER + u64::from(header.len)),
+                Item::Next(next) if next < part_end => Some(next),
+                Item::Next(_) | Item::End => None,
+                Item::Flaw(_) => self.next_valid(found + 1, part_end)?,
+            };
+            at = next;
+        }
+        Ok(if damaged < self.durable { first.or(Some(part_end)) } else { None })
+    }
+
+    /// The first position from `at` on where a valid entry of a record begins.
+    fn next_valid(self, mut at: u64, end: u64) -> io::Result<Option<u64>> {
+        while at < end {
+            let Some(segment) = find(self.segments, at) else {
+                match self.segments.iter().find(|segment| segment.start > at) {
+                    Some(later) => at = later.start,
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            at = at.max(segment.start + SEGMENT_HEADER_LEN);
+            let Some(data) = segment.file.data_from(at - segment.start)?.map(|data| segment.start + data) else {
+                at = segment.end();
+                continue;
+            };
+            // A header may begin up to its own length before the first byte that is not zero.
+            at = at.max(data.saturating_sub(HEADER));
+            let window = segment.read(at, (SEARCH_LEN + HEADER) as usize)?;
+            for candidate in candidates(&window) {
+                let position = at + candidate as u64;
+                if position < end && matches!(self.item(position)?, Item::Record(..)) {
+                    return Ok(Some(position));
+                }
+            }
+            // No entry begins so near to the end of its segment that its header does not fit.
+            at = if (window.len() as u64) < SEARCH_LEN + HEADER { segment.end() } else { at + SEARCH_LEN };
+        }
+        Ok(None)
+    }
+}
+
+/// Where in the bytes the header of a record could begin.
+fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    /// Where version and kind stand in a header.
+    const MARK_AT: usize = 14;
+    bytes.windows(2).enumerate().filter(|(_, pair)| *pair == [1, 1]).filter_map(|(at, _)| at.checked_sub(MARK_AT))
+}
+
+/// Makes the rest of the active segment behind the end of the log read as zeros, so that left-overs can never be taken
+/// for successors of what will be written. Whether there were any.
+pub(crate) fn clear_behind(segment: &Segment, end: u64) -> io::Result<bool> {
+    let mut at = end;
+    let mut found = false;
+    while at < segment.end() {
+        let Some(data) = segment.file.data_from(at - segment.start)? else { break };
+        at = at.max(segment.start + data);
+        let bytes = segment.read(at, SEARCH_LEN as usize)?.into_owned();
+        if bytes.is_empty() {
+            break;
+        }
+        if bytes.iter().any(|byte| *byte != 0) {
+            found = true;
+            segment.file.write_at(&vec![0; bytes.len()], at - segment.start)?;
+        }
+        at += bytes.len() as u64;
+    }
+    if found {
+        segment.file.sync()?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,157 @@
+//! Retention: whole segments go, oldest first.
+//!
+//! The log tells the end of each queue only as long as it has a message of it. So before segments are removed, the ends
+//! of all queues are written to `log/queues`, big endian:
+//!
+//! ```text
+//!   0  magic 8      "TREFQUE\n"
+//!   8  version 4    1
+//!  12  rows 4
+//!  16  per row: topic length 2, topic, queue id 4, next offset 8
+//!   …  crc 4        CRC-32 of everything before
+//! ```
+
+use crate::ReadError;
+use crate::index::Newest;
+use crate::log::Log;
+use crate::log::read::io_error;
+use crate::log::segment::Segment;
+use crate::run::write::QueueTable;
+use crate::run::{self, index_dir};
+use crate::stats::add;
+use crate::store::Shared;
+use model::{QueueId, Topic};
+use rt::Disk;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"TREFQUE\n";
+const VERSION: u32 = 1;
+const NAME: &str = "queues";
+const UNFINISHED_NAME: &str = "queues.tmp";
+
+/// What retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Segments removed.
+    pub segments: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What the file of queue ends says.
+pub(crate) enum Ends {
+    None,
+    Table(QueueTable),
+    Damaged,
+}
+
+pub(crate) fn retain(shared: &Shared, before_timestamp: i64, keep_bytes_max: u64) -> Result<Retained, ReadError> {
+    let log = &*shared.log;
+    let expired = expired(log, &shared.newest.lock(), before_timestamp, keep_bytes_max);
+    let (Some(first), Some(last)) = (expired.first(), expired.last()) else { return Ok(Retained::default()) };
+    let disk = &*log.host.disk;
+    let dir = log.log_dir();
+    write_ends(disk, &dir, &ends(shared)).map_err(|error| io_error(&dir.join(NAME).into(), &error))?;
+    let (start, end) = (first.start, last.end());
+    // Readers that hold a file may finish; nobody finds it any more.
+    log.segments.rcu(|segments| segments.iter().filter(|segment| segment.start >= end).cloned().collect::<Vec<_>>());
+    let mut retained = Retained::default();
+    for segment in &expired {
+        disk.remove(&segment.path).map_err(|error| io_error(&segment.path, &error))?;
+        add(&log.stats.segments_removed, 1);
+        retained.segments += 1;
+        retained.bytes += segment.len;
+    }
+    disk.sync_dir(&dir).map_err(|error| io_error(&dir.as_path().into(), &error))?;
+    let old = log.runs.replace(start..end, Vec::new());
+    run::remove(disk, &old);
+    let index = index_dir(&log.options.dir);
+    disk.sync_dir(&index).map_err(|error| io_error(&index.as_path().into(), &error))?;
+    Ok(retained)
+}
+
+/// The segments that may go: a prefix of the log that runs cover wholly.
+fn expired(log: &Log, newest: &Newest, before_timestamp: i64, keep_bytes_max: u64) -> Vec<Arc<Segment>> {
+    let (segments, runs) = (log.segments.load(), log.runs.list());
+    let Some((_, sealed)) = segments.split_last() else { return Vec::new() };
+    let is_expired = |segment: &&Arc<Segment>| {
+        let is_covered = segment.end() <= newest.from;
+        let kept_bytes = log.written().saturating_sub(segment.end());
+        let within = runs.iter().filter(|run| segment.start <= run.header.from && run.header.to <= segment.end());
+        let newest_time = within.map(|run| run.header.max_time).max().unwrap_or(i64::MAX);
+        is_covered && (kept_bytes >= keep_bytes_max || newest_time < before_timestamp)
+    };
+    sealed.iter().take_while(is_expired).cloned().collect()
+}
+
+/// The end of each queue as a power failure would leave it at worst.
+fn ends(shared: &Shared) -> QueueTable {
+    let synced = shared.log.synced();
+    let queues = shared.queues.all();
+    queues
+        .iter()
+        .map(|queue| ((queue.topic().clone(), queue.id()), queue.offset_before(synced)))
+        .filter(|(_, next)| *next > 0)
+        .collect()
+}
+
+fn write_ends(disk: &dyn Disk, dir: &Path, ends: &QueueTable) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.extend_from_slice(&(ends.len() as u32).to_be_bytes());
+    for ((topic, id), next) in ends {
+        bytes.extend_from_slice(&(topic.as_str().len() as u16).to_be_bytes());
+        bytes.extend_from_slice(topic.as_str().as_bytes());
+        bytes.extend_from_slice(&id.0.to_be_bytes());
+        bytes.extend_from_slice(&next.to_be_bytes());
+    }
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    let unfinished = dir.join(UNFINISHED_NAME);
+    if disk.try_exists(&unfinished)? {
+        disk.remove(&unfinished)?;
+    }
+    let file = disk.create(&unfinished, 0)?;
+    file.write_at(&bytes, 0)?;
+    file.sync()?;
+    disk.rename(&unfinished, &dir.join(NAME))?;
+    disk.sync_dir(dir)
+}
+
+pub(crate) fn read_ends(disk: &dyn Disk, dir: &Path) -> io::Result<Ends> {
+    let path = dir.join(NAME);
+    if !disk.try_exists(&path)? {
+        return Ok(Ends::None);
+    }
+    let file = disk.open(&path)?;
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, 0)?;
+    Ok(decode_ends(&bytes[..read]).map_or(Ends::Damaged, Ends::Table))
+}
+
+fn decode_ends(bytes: &[u8]) -> Option<QueueTable> {
+    let (bytes, crc) = bytes.split_last_chunk::<4>()?;
+    if u32::from_be_bytes(*crc) != crc32fast::hash(bytes) {
+        return None;
+    }
+    let (magic, bytes) = bytes.split_first_chunk::<8>()?;
+    let (version, bytes) = bytes.split_first_chunk::<4>()?;
+    let (count, mut bytes) = bytes.split_first_chunk::<4>()?;
+    if magic != MAGIC || u32::from_be_bytes(*version) != VERSION {
+        return None;
+    }
+    let mut table = QueueTable::new();
+    for _ in 0..u32::from_be_bytes(*count) {
+        let (len, rest) = bytes.split_first_chunk::<2>()?;
+        let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        let (id, rest) = rest.split_first_chunk::<4>()?;
+        let (next, rest) = rest.split_first_chunk::<8>()?;
+        let topic = Topic::from_stored(std::str::from_utf8(topic).ok()?);
+        table.insert((topic, QueueId(u32::from_be_bytes(*id))), u64::from_be_bytes(*next));
+        bytes = rest;
+    }
+    Some(table)
+}

@@ -1,0 +1,208 @@
+use super::*;
+
+#[tokio::test]
+async fn what_was_appended_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!(recovered, Recovered::default());
+    for number in 0u32..300 {
+        let place = send(&store, "t", number % 3, &number.to_be_bytes()).await;
+        assert_eq!(place.queue_offset.0, u64::from(number / 3));
+    }
+    let check = |store: &Store| {
+        for id in 0..3 {
+            let queue = queue(store, "t", id);
+            assert_eq!((queue.min_offset().0, queue.max_offset().0), (0, 100));
+            let expected: Vec<Vec<u8>> = (0..100).map(|n: u32| (n * 3 + id).to_be_bytes().to_vec()).collect();
+            assert_eq!(bodies(store, &queue).unwrap(), expected);
+        }
+    };
+    check(&store);
+    store.close().await;
+    check(&store);
+    assert!(matches!(store.append(vec![]), Err(AppendError::Closed)));
+    drop(store);
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!((recovered.cut.clone(), recovered.damages.len(), recovered.runs_rebuilt), (None, 0, 0));
+    assert_eq!((recovered.queues, recovered.scanned_bytes), (3, 0));
+    check(&store);
+}
+
+#[tokio::test]
+async fn dropping_without_closing_loses_nothing_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5u64 {
+        let (store, recovered) = open(small(dir.path()));
+        assert_eq!((recovered.cut, recovered.damages.len()), (None, 0));
+        let queue = queue(&store, "t", 0);
+        assert_eq!(queue.max_offset().0, round * 40);
+        for number in 0..40 {
+            assert_eq!(send(&store, "t", 0, &[number; 100]).await.queue_offset.0, round * 40 + u64::from(number));
+        }
+        assert_eq!(bodies(&store, &queue).unwrap().len() as u64, (round + 1) * 40);
+    }
+}
+
+#[tokio::test]
+async fn batches_keep_order_and_async_queues_are_seen_when_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Options { flush: Flush::Async, ..small(dir.path()) });
+    let mut batch: Vec<_> =
+        (0..50u8).map(|n| message(&store, "t", u32::from(n) % 2, &[n], "TAGS\u{1}a\u{2}")).collect();
+    batch.iter_mut().take(20).for_each(|append| append.joined = true);
+    let places = store.append(batch).unwrap().await;
+    assert!(places.iter().all(Result::is_ok));
+    let queue = queue(&store, "t", 1);
+    assert_eq!(queue.max_offset().0, 25);
+    let mut entries = Vec::new();
+    queue.entries(QueueOffset(3), 2, &mut entries).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.offset.0).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(entries[0].tag_hash, model::java_hash("a"));
+    assert!(matches!(queue.entries(QueueOffset(26), 1, &mut entries), Err(ReadError::NoOffset { .. })));
+    let read = store.read_at(entries[0].physical).unwrap();
+    assert_eq!(Record::parse(&read).unwrap().body, [7]);
+    assert!(matches!(store.read_at(PhysicalOffset(entries[0].physical.0 + 1)), Err(ReadError::NoRecord { .. })));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn waiting_ends_when_a_message_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    let queue = queue(&store, "t", 0);
+    let waiting = tokio::spawn({
+        let queue = Arc::clone(&queue);
+        async move { queue.wait_beyond(QueueOffset(1)).await }
+    });
+    send(&store, "t", 0, b"a").await;
+    send(&store, "t", 0, b"b").await;
+    waiting.await.unwrap();
+    assert_eq!(queue.max_offset().0, 2);
+}
+
+#[tokio::test]
+async fn messages_are_found_by_key_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    let topic = Topic::from_stored("t");
+    for number in 0..100 {
+        let properties = format!("KEYS\u{1}k{} all\u{2}UNIQ_KEY\u{1}id{number}\u{2}", number % 10);
+        let append = message(&store, "t", number % 4, &[number as u8], &properties);
+        store.append(vec![append]).unwrap().await.remove(0).unwrap();
+    }
+    let found = |key: &str, max| {
+        let records = store.lookup(&topic, key, 0..=i64::MAX, max).unwrap();
+        records.iter().map(|bytes| Record::parse(bytes).unwrap().body[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(found("k3", 3), [93, 83, 73]);
+    assert_eq!(found("id42", 9), [42]);
+    assert_eq!(found("all", 1000).len(), 100);
+    assert_eq!(found("none", 9), Vec::<u8>::new());
+    assert!(store.lookup(&topic, "all", 0..=5, 9).unwrap().is_empty());
+    let queue = queue(&store, "t", 0);
+    let mut entries = Vec::new();
+    queue.entries(QueueOffset(0), 100, &mut entries).unwrap();
+    let check = |time, boundary, expected| assert_eq!(queue.offset_at(time, boundary), Ok(QueueOffset(expected)));
+    check(0, Boundary::Lower, 0);
+    check(0, Boundary::Upper, 0);
+    check(i64::MAX, Boundary::Lower, 25);
+    check(i64::MAX, Boundary::Upper, 24);
+    let time = entries[12].store_timestamp;
+    let first = entries.iter().position(|entry| entry.store_timestamp == time).unwrap() as u64;
+    let last = entries.iter().rposition(|entry| entry.store_timestamp == time).unwrap() as u64;
+    check(time, Boundary::Lower, first);
+    check(time, Boundary::Upper, last);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Options { pending_bytes_max: 64 * 1024, ..small(dir.path()) });
+    let refused = |appends| store.append(appends).err().unwrap();
+    assert!(matches!(
+        refused(vec![message(&store, "t", 0, &[0; 20_000], "")]),
+        AppendError::TooLarge { what: "record", .. }
+    ));
+    let mut two = vec![message(&store, "t", 0, &[0; 10_000], ""), message(&store, "t", 0, &[0; 10_000], "")];
+    two[0].joined = true;
+    assert!(matches!(refused(two), AppendError::TooLarge { what: "batch", .. }));
+    let mut odd = message(&store, "t", 0, b"", "");
+    odd.draft.properties = Bytes::from_static(&[0xFF]);
+    assert_eq!(refused(vec![odd]), AppendError::NotText);
+    let (mut busy, mut accepted) = (0, Vec::new());
+    for _ in 0..200 {
+        match store.append(vec![message(&store, "t", 0, &[1; 10_000], "")]) {
+            Ok(appending) => accepted.push(appending),
+            Err(AppendError::Busy { .. }) => busy += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for appending in accepted {
+        appending.await.remove(0).unwrap();
+    }
+    assert!(busy > 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn retention_removes_old_segments_and_keeps_offsets() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    send(&store, "idle", 0, b"only one").await;
+    for number in 0..400u32 {
+        send(&store, "t", 0, &[number as u8; 200]).await;
+    }
+    store.close().await;
+    drop(store);
+    let (store, _) = open(small(dir.path()));
+    let queue_t = queue(&store, "t", 0);
+    assert_eq!(store.retain(0, u64::MAX).unwrap().segments, 0);
+    let retained = store.retain(0, 40_000).unwrap();
+    assert!(retained.segments >= 2, "{retained:?}");
+    let min = store.positions().min;
+    assert_eq!(min.0, retained.bytes);
+    let first = queue_t.min_offset();
+    assert!(first.0 > 0 && first < queue_t.max_offset());
+    assert_eq!(bodies(&store, &queue_t).unwrap().len() as u64, 400 - first.0);
+    assert!(matches!(queue_t.entries(QueueOffset(0), 1, &mut Vec::new()), Err(ReadError::NoOffset { .. })));
+    drop(store);
+    // Even without any index the end of a queue that has no messages any more is known.
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!(recovered.damages, []);
+    let (idle, queue_t) = (queue(&store, "idle", 0), queue(&store, "t", 0));
+    assert_eq!((idle.min_offset().0, idle.max_offset().0), (1, 1));
+    assert_eq!((queue_t.min_offset(), queue_t.max_offset().0), (first, 400));
+    assert_eq!(send(&store, "idle", 0, b"next").await.queue_offset.0, 1);
+    assert_eq!(bodies(&store, &queue_t).unwrap().len() as u64, 400 - first.0);
+    store.retain(i64::MAX, 0).unwrap();
+    assert!(queue_t.min_offset() > first && store.positions().min < store.positions().written);
+    assert_eq!(bodies(&store, &idle).unwrap().len(), (idle.max_offset().0 - idle.min_offset().0) as usize);
+}
+
+#[tokio::test]
+async fn hidden_messages_are_not_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    for number in 0..60 {
+        send(&store, "t", 0, &[number; 300]).await;
+    }
+    let queue = queue(&store, "t", 0);
+    let mut entries = Vec::new();
+    queue.entries(QueueOffset(33), 1, &mut entries).unwrap();
+    queue.hide_before(entries[0].physical);
+    assert_eq!(queue.min_offset().0, 33);
+    queue.hide_before(store.positions().written);
+    assert_eq!((queue.min_offset(), queue.max_offset().0), (queue.max_offset(), 60));
+    assert_eq!(send(&store, "t", 0, b"new").await.queue_offset.0, 60);
+    assert_eq!(bodies(&store, &queue).unwrap(), [b"new".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_second_store_on_the_same_folder_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, _) = open(small(dir.path()));
+    let second = Store::open(&Host::real(), small(dir.path()));
+    assert!(matches!(second, Err(crate::OpenError::Locked { .. })));
+}
