@@ -1,0 +1,75 @@
+//! The changes that make up the metadata.
+
+use model::{Group, GroupConfig, QueueId, QueueOffset, Topic, TopicConfig};
+use serde::{Deserialize, Serialize};
+
+/// The number of a change; the first is 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// The version after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One change. Its JSON form is what the journal holds: members may be added with a default, never renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A topic was created or its settings changed.
+    TopicSet(TopicConfig),
+    /// A topic is gone.
+    TopicDeleted(Topic),
+    /// A group was created or its settings changed.
+    GroupSet(GroupConfig),
+    /// A group is gone. Its offsets stay until they are forgotten.
+    GroupDeleted(Group),
+    /// Consumer offsets moved forward; one that would move back is ignored.
+    Offsets(Vec<(Group, Topic, QueueId, QueueOffset)>),
+    /// Consumer offsets were set, forward or back, because somebody asked for it.
+    OffsetsReset {
+        /// Who or what asked; for the audit.
+        reason: String,
+        /// The offsets.
+        entries: Vec<(Group, Topic, QueueId, QueueOffset)>,
+    },
+    /// Offsets of a group, of a topic, or of a group in a topic are forgotten. With neither nothing happens.
+    OffsetsForgotten {
+        /// Only of this group.
+        group: Option<Group>,
+        /// Only of this topic.
+        topic: Option<Topic>,
+    },
+    /// How far a delay level was delivered.
+    DelayProgress {
+        /// 1 to 18.
+        level: u32,
+        /// First message not delivered.
+        offset: QueueOffset,
+    },
+    /// A text was set.
+    KvSet {
+        /// Namespace.
+        namespace: String,
+        /// Key.
+        key: String,
+        /// Text.
+        value: String,
+    },
+    /// A text is gone.
+    KvDeleted {
+        /// Namespace.
+        namespace: String,
+        /// Key.
+        key: String,
+    },
+}
