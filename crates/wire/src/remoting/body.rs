@@ -127,9 +127,6 @@ body! {
     }
 }
 
-/// A data version or any other body as its bytes, for those who only pass it on.
-pub type Passthrough = bytes::Bytes;
-
 /// A JSON object kept as it is, where only the client knows what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

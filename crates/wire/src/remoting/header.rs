@@ -65,6 +65,13 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// The same header, owned: for answers that travel from the reading task to the waiting one.
+    pub fn into_owned(self) -> Header<'static> {
+        let remark = self.remark.map(|remark| Cow::Owned(remark.into_owned()));
+        let Self { code, language, version, opaque, flag, fields, .. } = self;
+        Header { code, language, version, opaque, flag, remark, fields: fields.into_owned() }
+    }
+
     /// Whether this frame answers a request.
     pub fn is_response(&self) -> bool {
         self.flag & FLAG_RESPONSE != 0

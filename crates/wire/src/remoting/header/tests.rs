@@ -21,6 +21,7 @@ fn a_java_send_request_is_read() {
     assert_eq!(got.fields.get("i"), Some("UNIQ_KEY\u{1}7F\u{2}WAIT\u{1}true\u{2}"));
     assert_eq!(got.fields.get("n"), Some("broker-a"));
     assert_eq!(got.fields.get("z"), None);
+    assert_eq!(got.clone().into_owned(), got);
     assert!(!got.is_response() && !got.is_one_way());
 }
 
