@@ -19,7 +19,7 @@ struct Arguments {
     /// Puts a bug into the store, which must be found.
     #[arg(long)]
     planted: Option<Planted>,
-    /// Prints a line per seed.
+    /// Prints a line per seed; for one seed, all events.
     #[arg(long)]
     verbose: bool,
 }
@@ -45,6 +45,9 @@ impl Planted {
     }
 }
 
+/// Events shown of a run unless all are asked for.
+const LINES: usize = 60;
+
 fn range(text: &str) -> Result<std::ops::Range<u64>> {
     let Some((from, to)) = text.split_once("..") else { bail!("{text:?} is no range; write FROM..TO") };
     Ok(from.parse()?..to.parse()?)
@@ -55,7 +58,10 @@ fn main() -> ExitCode {
     let seeds = arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1);
     let (mut events, mut acknowledged, count) = (0, 0, seeds.end.saturating_sub(seeds.start));
     for seed in seeds {
-        let report: Report = sim::store::run(seed, arguments.planted.map(Planted::bug));
+        let mut report: Report = sim::store::run(seed, arguments.planted.map(Planted::bug));
+        if !arguments.verbose {
+            report.last.drain(..report.last.len().saturating_sub(LINES));
+        }
         events += report.events;
         acknowledged += report.acknowledged;
         if arguments.seed.is_some() && report.violation.is_none() {

@@ -23,8 +23,6 @@ pub(super) struct Bench {
     pub(super) queues: Arc<Vec<Arc<Queue>>>,
     pub(super) host: Host,
     pub(super) random: SeededRandom,
-    /// Reads may fail: the disk makes errors, or files of the index are damaged.
-    pub(super) may_reads_fail: bool,
 }
 
 impl Bench {
@@ -119,7 +117,7 @@ impl Bench {
     pub(super) async fn read(self) {
         while !self.ledger.lock().is_failed() {
             rt::sleep(Duration::from_millis(self.random.below(30))).await;
-            match self.random.below(4) {
+            match self.random.below(8) {
                 0 => self.look_up(),
                 _ => self.read_some(),
             }
@@ -205,8 +203,9 @@ impl Bench {
         let ledger = &mut *self.ledger.lock();
         ledger.trace().note(format_args!("{what}: {error}"));
         let is_excused = match error {
-            ReadError::Damaged { .. } => ledger.is_log_rotten,
-            ReadError::Rebuilding { .. } | ReadError::Io { .. } => self.may_reads_fail,
+            // After a failed sync the system may have thrown away what was written: the store has stopped for that.
+            ReadError::Damaged { .. } => ledger.is_log_rotten || self.store.is_poisoned(),
+            ReadError::Rebuilding { .. } | ReadError::Io { .. } => ledger.may_reads_fail,
             // Retention may have been faster; what is missing for good is found at the next start.
             ReadError::NoRecord { .. } | ReadError::NoOffset { .. } => false,
         };

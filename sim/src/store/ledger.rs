@@ -25,6 +25,8 @@ pub struct Ledger {
     places: Vec<BTreeMap<u64, Id>>,
     /// A bit of the log was turned over, so that damage may be reported.
     pub(super) is_log_rotten: bool,
+    /// Reads may fail for a while: the disk makes errors, or a file of the index is damaged.
+    pub(super) may_reads_fail: bool,
     pub(super) acknowledged: u64,
     pub(super) compared: u64,
     violation: Option<Violation>,
@@ -71,6 +73,7 @@ impl Ledger {
             batches: Vec::new(),
             places,
             is_log_rotten: false,
+            may_reads_fail: false,
             acknowledged: 0,
             compared: 0,
             violation: None,

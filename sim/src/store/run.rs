@@ -10,6 +10,7 @@ use rt::Random;
 use rt::sim::{self, Faults, Power, SeededRandom, SimHost, World};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{OpenError, PlantedBug, Recovered, Store};
 
@@ -17,7 +18,10 @@ use store::{OpenError, PlantedBug, Recovered, Store};
 const SPACE_AMPLE: u64 = 1 << 34;
 
 /// How long one start works, at most, in simulated milliseconds.
-const WORK_MS_MAX: u64 = 1500;
+const WORK_MS_MAX: u64 = 500;
+
+/// Whether a store must stay whole if, after a failed sync, only its process is started anew and the power goes later.
+const POISON_SURVIVES_KILL: bool = false;
 
 /// Runs one seed.
 #[must_use]
@@ -30,10 +34,11 @@ fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
     sim::run(seed, |world| async move {
         let setup = Arc::new(Setup::of(&world.random().fork(1), planted));
         world.trace().note(format_args!("{:?} {:?}", setup.profile, setup.options));
-        let ledger = Arc::new(Mutex::new(Ledger::new(world.trace().clone(), setup.queues.clone())));
+        let mut ledger = Ledger::new(world.trace().clone(), setup.queues.clone());
+        ledger.may_reads_fail = setup.profile.has_errors();
+        let ledger = Arc::new(Mutex::new(ledger));
         let machine = world.host("broker");
-        let mut run =
-            Run { random: world.random().fork(2), world, machine, setup, ledger, stops: 0, may_reads_fail: false };
+        let mut run = Run { random: world.random().fork(2), world, machine, setup, ledger, stops: 0 };
         run.all().await;
         run.report()
     })
@@ -46,8 +51,6 @@ struct Run {
     ledger: Arc<Mutex<Ledger>>,
     random: SeededRandom,
     stops: u64,
-    /// Damaged files of the index may make reads wait for a rebuild.
-    may_reads_fail: bool,
 }
 
 impl Run {
@@ -62,7 +65,7 @@ impl Run {
         // The last start is judged too.
         self.calm();
         if let Some((bench, recovered)) = self.open().await {
-            audit(&bench, &recovered);
+            audit(&bench, &recovered).await;
         }
         self.take_panics();
     }
@@ -74,7 +77,7 @@ impl Run {
             self.open_badly().await;
         }
         let Some((bench, recovered)) = self.open().await else { return };
-        audit(&bench, &recovered);
+        audit(&bench, &recovered).await;
         if self.ledger.lock().is_failed() {
             return;
         }
@@ -127,7 +130,6 @@ impl Run {
         let host = self.machine.boot();
         let (setup, ledger) = (Arc::clone(&self.setup), Arc::clone(&self.ledger));
         let random = self.random.fork(self.stops);
-        let may_reads_fail = self.may_reads_fail || setup.profile.has_errors();
         let opening = self.machine.spawn(async move {
             let (store, recovered) = Store::open(&host, setup.options.clone())?;
             let queue = |queue: &super::setup::QueueSetup| {
@@ -136,7 +138,7 @@ impl Run {
                 opened
             };
             let queues = Arc::new(setup.queues.iter().map(queue).collect());
-            Ok((Bench { setup, ledger, store, queues, host, random, may_reads_fail }, recovered))
+            Ok((Bench { setup, ledger, store, queues, host, random }, recovered))
         });
         match opening.await {
             Ok(opened) => opened.map_err(|error: OpenError| error.to_string()),
@@ -158,7 +160,7 @@ impl Run {
         let end = self.world.clock().clone();
         let until = rt::Clock::monotonic(&end) + Duration::from_millis(20 + self.random.below(WORK_MS_MAX));
         while rt::Clock::monotonic(&end) < until && !self.ledger.lock().is_failed() {
-            rt::sleep(Duration::from_millis(1 + self.random.below(100))).await;
+            rt::sleep(Duration::from_millis(1 + self.random.below(50))).await;
             self.mischief();
         }
     }
@@ -187,7 +189,7 @@ impl Run {
         let dir = if self.random.coin() { PathBuf::from(DIR) } else { index_dir() };
         let Some(flip) = self.machine.disk().flip_below(&dir) else { return };
         self.world.trace().note(format_args!("a bit rots: {flip:?}"));
-        self.may_reads_fail = true;
+        self.ledger.lock().may_reads_fail = true;
         if !flip.path.starts_with(index_dir()) {
             self.ledger.lock().is_log_rotten = true;
         }
@@ -225,9 +227,12 @@ impl Run {
             }
             self.world.trace().note(format_args!("closed at {:?}", bench.store.positions()));
         }
+        let written = bench.store.stats().runs_written.load(Ordering::Relaxed);
+        let failed = bench.store.stats().run_errors.load(Ordering::Relaxed);
+        self.world.trace().note(format_args!("{written} runs written, {failed} not; {:?}", bench.store.positions()));
         let is_poisoned = bench.store.is_poisoned();
         self.ledger.lock().synced(bench.store.positions().synced);
-        let power = self.choose_power();
+        let power = if is_poisoned && !POISON_SURVIVES_KILL { Power::Lost } else { self.choose_power() };
         if power == Power::Lost || is_poisoned {
             self.ledger.lock().loosen();
         }

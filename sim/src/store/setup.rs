@@ -104,7 +104,7 @@ impl Setup {
             queues,
             boots: 3 + random.below(6),
             senders: 1 + random.below(4),
-            body_max: pick(random, &[64, 600, 3000]),
+            body_max: pick(random, &[32, 200, 2000]),
         }
     }
 

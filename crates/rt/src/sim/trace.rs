@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 /// Lines that are kept for the report of a failure.
-const LAST_LINES_MAX: usize = 200;
+const LAST_LINES_MAX: usize = 200_000;
 
 /// The ordered events of a run: a hash over all of them and the text of the last. Clones share one trace.
 #[derive(Clone, Default)]

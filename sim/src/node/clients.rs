@@ -1,0 +1,304 @@
+//! Producers and consumers as a node sees them: frames from other machines.
+
+use super::connection::{Answer, Connection};
+use super::ledger::{Id, Ledger};
+use crate::Invariant;
+use bytes::BytesMut;
+use model::properties;
+use model::record::{Record, announced_len};
+use parking_lot::Mutex;
+use rt::sim::SeededRandom;
+use rt::{Host, Random};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::remoting::body::TopicRouteData;
+use wire::remoting::request::{
+    GetRoute, PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset,
+};
+use wire::remoting::{Encoding, RequestCode, ResponseCode, batch, loose_json};
+
+/// The topic of all messages.
+pub(super) const TOPIC: &str = "orders";
+
+/// Its queues.
+pub(super) const QUEUES: u32 = 4;
+
+/// How long a pull may wait for messages.
+const PULL_WAIT: Duration = Duration::from_secs(2);
+
+/// One client process.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) host: Host,
+    pub(super) random: SeededRandom,
+    pub(super) encoding: Encoding,
+    pub(super) name_server: SocketAddr,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Client {
+    /// Sends until told to stop, over as many connections as it takes.
+    pub(super) async fn produce(self) {
+        while !self.ledger.lock().is_failed() {
+            if let Err(error) = self.produce_on_one_connection().await {
+                self.ledger.lock().trace().note(format_args!("{}: {error}", self.name));
+            }
+            rt::sleep(Duration::from_millis(50 + self.random.below(300))).await;
+        }
+    }
+
+    /// Consumes all queues until told to stop.
+    pub(super) async fn consume(self) {
+        while !self.ledger.lock().is_failed() {
+            if let Err(error) = self.consume_on_one_connection().await {
+                self.ledger.lock().trace().note(format_args!("{}: {error}", self.name));
+            }
+            rt::sleep(Duration::from_millis(50 + self.random.below(300))).await;
+        }
+    }
+
+    /// Asks the name server where the topic is and connects to its broker.
+    async fn connect(&self) -> io::Result<Connection> {
+        let mut names = Connection::open(&self.host, self.name_server, self.encoding).await?;
+        let ask = GetRoute { topic: TOPIC, accept_standard_json_only: Some(true) };
+        let answer = names.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, |fields| ask.write(fields), b"").await?;
+        let addr = match answer.code {
+            // A topic that no broker has told of yet is created by the first send, through the default topic.
+            ResponseCode::TOPIC_NOT_EXIST => self.route_of_default_topic(&mut names).await?,
+            _ => broker_of(&answer)?,
+        };
+        Connection::open(&self.host, addr, self.encoding).await
+    }
+
+    async fn route_of_default_topic(&self, names: &mut Connection) -> io::Result<SocketAddr> {
+        let ask = GetRoute { topic: "TBW102", accept_standard_json_only: Some(true) };
+        let answer = names.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, |fields| ask.write(fields), b"").await?;
+        broker_of(&answer)
+    }
+
+    async fn produce_on_one_connection(&self) -> io::Result<()> {
+        let mut connection = self.connect().await?;
+        while !self.ledger.lock().is_failed() {
+            let count = if self.random.below(4) == 0 { 2 + self.random.index(6) } else { 1 };
+            self.send(&mut connection, count).await?;
+            rt::sleep(Duration::from_millis(self.random.below(40))).await;
+        }
+        Ok(())
+    }
+
+    /// Sends one message, or several as a batch.
+    async fn send(&self, connection: &mut Connection, count: usize) -> io::Result<()> {
+        let queue = i32::try_from(self.random.below(u64::from(QUEUES))).unwrap_or(0);
+        let ids: Vec<Id> = (0..count).map(|_| self.ledger.lock().send(self.random.index(400))).collect();
+        let is_batch = count > 1;
+        let (body, text) = if is_batch { (self.batch(&ids), String::new()) } else { self.single(ids[0]) };
+        let message = SendMessage {
+            producer_group: "producers",
+            topic: TOPIC,
+            default_topic: "TBW102",
+            default_topic_queue_nums: i32::try_from(QUEUES).unwrap_or(4),
+            queue_id: queue,
+            sys_flag: 0,
+            born_timestamp: self.host.clock.now().0,
+            flag: 0,
+            properties: Some(&text),
+            reconsume_times: Some(0),
+            unit_mode: Some(false),
+            max_reconsume_times: None,
+            batch: Some(is_batch),
+            broker_name: None,
+        };
+        let code = match (is_batch, self.random.coin()) {
+            (true, _) => RequestCode::SEND_BATCH_MESSAGE,
+            (false, true) => RequestCode::SEND_MESSAGE_V2,
+            (false, false) => RequestCode::SEND_MESSAGE,
+        };
+        let is_short = code != RequestCode::SEND_MESSAGE;
+        let write = |fields: &mut _| if is_short { message.write_short(fields) } else { message.write(fields) };
+        let answer = connection.ask(code, write, &body).await?;
+        self.judge_send(&ids, &answer);
+        Ok(())
+    }
+
+    fn single(&self, id: Id) -> (Vec<u8>, String) {
+        (self.ledger.lock().body(id), text(id))
+    }
+
+    fn batch(&self, ids: &[Id]) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        for &id in ids {
+            let body = self.ledger.lock().body(id);
+            batch::encode(&batch::Entry { flag: 0, body: &body, properties: &text(id) }, &mut out);
+        }
+        out.to_vec()
+    }
+
+    fn judge_send(&self, ids: &[Id], answer: &Answer) {
+        let ledger = &mut *self.ledger.lock();
+        match answer.code {
+            ResponseCode::SUCCESS => {
+                let queue = answer.number("queueId").and_then(|queue| u32::try_from(queue).ok());
+                let (Some(queue), Some(first)) = (queue, answer.number("queueOffset")) else {
+                    return ledger.fail(Invariant::Genuine, "an acknowledgement without a place".to_owned());
+                };
+                for (&id, offset) in ids.iter().zip(first..) {
+                    ledger.acknowledge(id, queue, offset);
+                }
+            }
+            // Asked to come back, or not allowed: nothing was stored.
+            ResponseCode::SYSTEM_BUSY | ResponseCode::MESSAGE_ILLEGAL | ResponseCode::NO_PERMISSION => {
+                ids.iter().for_each(|&id| ledger.refuse(id, &answer.remark));
+            }
+            code => ledger.trace().note(format_args!("{}: open {ids:?}: {code:?} {}", self.name, answer.remark)),
+        }
+    }
+
+    async fn consume_on_one_connection(&self) -> io::Result<()> {
+        let mut connection = self.connect().await?;
+        let mut offsets = Vec::new();
+        for queue in 0..QUEUES {
+            offsets.push(self.where_to_begin(&mut connection, queue).await?);
+        }
+        loop {
+            for (queue, offset) in (0..QUEUES).zip(&mut offsets) {
+                let next = self.pull(&mut connection, queue, *offset).await?;
+                if next != *offset {
+                    *offset = next;
+                    self.commit(&mut connection, queue, next).await?;
+                }
+            }
+            if self.ledger.lock().is_failed() {
+                return Ok(());
+            }
+            rt::sleep(Duration::from_millis(1 + self.random.below(30))).await;
+        }
+    }
+
+    async fn where_to_begin(&self, connection: &mut Connection, queue: u32) -> io::Result<u64> {
+        let ask = QueryConsumerOffset {
+            consumer_group: &self.name,
+            topic: TOPIC,
+            queue_id: i32::try_from(queue).unwrap_or(0),
+            set_zero_if_not_found: Some(false),
+            broker_name: None,
+        };
+        let answer = connection.ask(RequestCode::QUERY_CONSUMER_OFFSET, |fields| ask.write(fields), b"").await?;
+        match (answer.code, answer.number("offset")) {
+            (ResponseCode::SUCCESS, Some(offset)) => {
+                self.ledger.lock().told_progress(&self.name, queue, offset);
+                Ok(offset)
+            }
+            (ResponseCode::QUERY_NOT_FOUND, _) => {
+                self.ledger.lock().told_progress(&self.name, queue, 0);
+                Ok(0)
+            }
+            (code, _) => Err(io::Error::other(format!("where to begin in queue {queue}: {code:?} {}", answer.remark))),
+        }
+    }
+
+    /// Pulls once. Returns the next offset.
+    async fn pull(&self, connection: &mut Connection, queue: u32, offset: u64) -> io::Result<u64> {
+        let commits = self.random.below(4) == 0;
+        let waits = self.random.below(4) == 0;
+        let mut sys_flag = PullMessage::SUBSCRIPTION;
+        sys_flag |= if commits { PullMessage::COMMIT_OFFSET } else { 0 };
+        sys_flag |= if waits { PullMessage::SUSPEND } else { 0 };
+        let ask = PullMessage {
+            consumer_group: &self.name,
+            topic: TOPIC,
+            queue_id: i32::try_from(queue).unwrap_or(0),
+            queue_offset: i64::try_from(offset).unwrap_or(0),
+            max_msg_nums: 1 + i32::try_from(self.random.below(32)).unwrap_or(0),
+            sys_flag,
+            commit_offset: i64::try_from(offset).unwrap_or(0),
+            suspend_timeout_millis: i64::try_from(PULL_WAIT.as_millis()).unwrap_or(0),
+            sub_version: 0,
+            subscription: Some("*"),
+            expression_type: Some("TAG"),
+            max_msg_bytes: None,
+            lite_topic: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+            broker_name: None,
+        };
+        let answer = connection.ask(RequestCode::PULL_MESSAGE, |fields| ask.write(fields), b"").await?;
+        match answer.code {
+            ResponseCode::SUCCESS => Ok(self.take(queue, offset, &answer)),
+            ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_RETRY_IMMEDIATELY => Ok(offset),
+            ResponseCode::PULL_OFFSET_MOVED => {
+                let what = format!("{} asked for {offset} of queue {queue}: {}", self.name, answer.remark);
+                self.ledger.lock().fail(Invariant::Kept, what);
+                Ok(offset)
+            }
+            code => Err(io::Error::other(format!("pull from queue {queue}: {code:?} {}", answer.remark))),
+        }
+    }
+
+    /// Takes the messages of an answer: they must begin at the offset asked for and have no gap.
+    fn take(&self, queue: u32, from: u64, answer: &Answer) -> u64 {
+        let ledger = &mut *self.ledger.lock();
+        let (mut rest, mut next) = (&answer.body[..], from);
+        while !rest.is_empty() {
+            let record = match Record::parse(rest) {
+                Ok(record) => record,
+                Err(error) => {
+                    ledger.fail(Invariant::Genuine, format!("queue {queue} after offset {next}: no record: {error}"));
+                    return next;
+                }
+            };
+            if record.queue_offset.0 != next {
+                let what = format!("queue {queue}: offset {} where {next} must be", record.queue_offset);
+                ledger.fail(Invariant::Dense, what);
+                return next;
+            }
+            ledger.deliver(&self.name, queue, &record);
+            next += 1;
+            rest = &rest[announced_len(rest).unwrap_or(rest.len()).min(rest.len())..];
+        }
+        if answer.number("nextBeginOffset") != Some(next) {
+            let told = answer.number("nextBeginOffset");
+            ledger.fail(Invariant::Dense, format!("queue {queue}: next is {next}, but {told:?} is told"));
+        }
+        next
+    }
+
+    async fn commit(&self, connection: &mut Connection, queue: u32, offset: u64) -> io::Result<()> {
+        if self.random.below(3) == 0 {
+            return Ok(());
+        }
+        let ask = UpdateConsumerOffset {
+            consumer_group: &self.name,
+            topic: TOPIC,
+            queue_id: i32::try_from(queue).unwrap_or(0),
+            // Now and then a late commit comes in: it must change nothing.
+            commit_offset: i64::try_from(if self.random.below(8) == 0 { offset / 2 } else { offset }).unwrap_or(0),
+            broker_name: None,
+        };
+        let answer = connection.ask(RequestCode::UPDATE_CONSUMER_OFFSET, |fields| ask.write(fields), b"").await?;
+        if answer.code == ResponseCode::SUCCESS {
+            self.ledger.lock().committed(&self.name, queue, u64::try_from(ask.commit_offset).unwrap_or(0));
+        }
+        Ok(())
+    }
+}
+
+fn text(id: Id) -> String {
+    let mut text = String::new();
+    for (name, value) in Ledger::properties(id) {
+        properties::push(&mut text, name, &value);
+    }
+    text
+}
+
+fn broker_of(answer: &Answer) -> io::Result<SocketAddr> {
+    let no_route = || io::Error::other(format!("no route: {:?} {}", answer.code, answer.remark));
+    if answer.code != ResponseCode::SUCCESS {
+        return Err(no_route());
+    }
+    let route: TopicRouteData = loose_json::from_slice(&answer.body).map_err(io::Error::other)?;
+    let addrs = route.broker_datas.first().and_then(|broker| broker.broker_addrs.get(&0));
+    addrs.and_then(|addr| addr.parse().ok()).ok_or_else(no_route)
+}

@@ -1,0 +1,186 @@
+//! What clients sent, what the node promised, and what consumers got.
+
+use crate::{Invariant, Violation};
+use model::properties;
+use model::record::Record;
+use rt::sim::Trace;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message; its number is its place in the order of sending.
+pub(super) type Id = usize;
+
+/// Knows every message of a run.
+pub(super) struct Ledger {
+    trace: Trace,
+    topic: &'static str,
+    messages: Vec<Message>,
+    /// Which message an offset of a queue belongs to.
+    places: BTreeMap<(u32, u64), Id>,
+    /// How far each group is known to be in each queue: told or acknowledged by the node.
+    progress: BTreeMap<(String, u32), u64>,
+    pub(super) acknowledged: u64,
+    pub(super) compared: u64,
+    violation: Option<Violation>,
+}
+
+#[derive(Default)]
+struct Message {
+    body_len: usize,
+    is_acknowledged: bool,
+    is_refused: bool,
+    place: Option<(u32, u64)>,
+    /// Groups that have got it.
+    delivered: BTreeSet<String>,
+}
+
+impl Ledger {
+    pub(super) fn new(trace: Trace, topic: &'static str) -> Self {
+        Self {
+            trace,
+            topic,
+            messages: Vec::new(),
+            places: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            acknowledged: 0,
+            compared: 0,
+            violation: None,
+        }
+    }
+
+    pub(super) fn fail(&mut self, invariant: Invariant, what: String) {
+        self.trace.note(format_args!("VIOLATION {what}"));
+        self.violation.get_or_insert(Violation { invariant, what });
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    pub(super) fn violation(&self) -> Option<Violation> {
+        self.violation.clone()
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    pub(super) fn sent(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// A new message, about to be sent.
+    pub(super) fn send(&mut self, body_len: usize) -> Id {
+        self.messages.push(Message { body_len, ..Message::default() });
+        self.messages.len() - 1
+    }
+
+    /// The body of a message: its number, then bytes that follow from it.
+    pub(super) fn body(&self, id: Id) -> Vec<u8> {
+        let number = id as u64;
+        let mut body = number.to_be_bytes().to_vec();
+        let filling = 0..self.messages[id].body_len;
+        body.extend(filling.map(|at| (number.wrapping_mul(31).wrapping_add(at as u64 * 7) % 251) as u8));
+        body
+    }
+
+    /// The properties that a message is sent with.
+    pub(super) fn properties(id: Id) -> Vec<(&'static str, String)> {
+        vec![
+            (properties::KEYS, format!("key-{id}")),
+            (properties::TAGS, if id.is_multiple_of(2) { "red" } else { "blue" }.to_owned()),
+            (properties::UNIQ_KEY, format!("0A000001{id:024X}")),
+            ("colour of the sea", format!("{id} ~ \u{1f30a}")),
+        ]
+    }
+
+    /// The node says that it has the message.
+    pub(super) fn acknowledge(&mut self, id: Id, queue: u32, offset: u64) {
+        self.acknowledged += 1;
+        self.messages[id].is_acknowledged = true;
+        self.trace.note(format_args!("acknowledged {id} queue {queue} offset {offset}"));
+        self.settle(id, queue, offset);
+    }
+
+    /// The node says that it will not have the message.
+    pub(super) fn refuse(&mut self, id: Id, why: &str) {
+        self.trace.note(format_args!("refused {id}: {why}"));
+        self.messages[id].is_refused = true;
+        if let Some(place) = self.messages[id].place {
+            self.fail(Invariant::Genuine, format!("message {id} was refused ({why}) but is at {place:?}"));
+        }
+    }
+
+    /// A consumer group got these bytes from a queue at an offset.
+    pub(super) fn deliver(&mut self, group: &str, queue: u32, record: &Record<'_>) {
+        self.compared += 1;
+        let offset = record.queue_offset.0;
+        let at = format!("queue {queue} offset {offset}, delivered to {group}");
+        let id = record.body.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        let Some(id) = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < self.messages.len()) else {
+            return self.fail(Invariant::Genuine, format!("{at}: a message that was never sent"));
+        };
+        if record.body != self.body(id) || record.check_body().is_err() {
+            return self.fail(Invariant::Genuine, format!("{at}: the body of message {id} is not what was sent"));
+        }
+        let is_changed = |(name, value): &(&str, String)| record.property(name) != Some(value);
+        if let Some((name, value)) = Self::properties(id).iter().find(|pair| is_changed(pair)) {
+            let found = record.property(name).map(str::to_owned);
+            let what = format!("{at}: property {name} of message {id} is {found:?}, sent was {value:?}");
+            return self.fail(Invariant::Genuine, what);
+        }
+        if record.topic != self.topic || record.queue_id.0 != queue {
+            return self.fail(Invariant::Genuine, format!("{at}: record is of {}/{}", record.topic, record.queue_id));
+        }
+        if self.messages[id].is_refused {
+            return self.fail(Invariant::Genuine, format!("{at}: message {id} was refused"));
+        }
+        self.messages[id].delivered.insert(group.to_owned());
+        self.settle(id, queue, offset);
+    }
+
+    fn settle(&mut self, id: Id, queue: u32, offset: u64) {
+        if let Some(other) = self.places.insert((queue, offset), id)
+            && other != id
+        {
+            let what = format!("queue {queue} offset {offset} belongs to message {other} and now to message {id}");
+            return self.fail(Invariant::Dense, what);
+        }
+        match self.messages[id].place.replace((queue, offset)) {
+            Some(place) if place != (queue, offset) => {
+                let what = format!("message {id} was at {place:?} and is now at queue {queue} offset {offset}");
+                self.fail(Invariant::Dense, what);
+            }
+            _ => {}
+        }
+    }
+
+    /// The node says how far a group is: never less than it said or acknowledged before.
+    pub(super) fn told_progress(&mut self, group: &str, queue: u32, offset: u64) {
+        self.trace.note(format_args!("{group} is told to be at {offset} of queue {queue}"));
+        let known = self.progress.entry((group.to_owned(), queue)).or_default();
+        if offset < *known {
+            let what = format!("{group} is told to be at {offset} of queue {queue}, it was at {known} before");
+            self.fail(Invariant::Forward, what);
+        } else {
+            *known = offset;
+        }
+    }
+
+    /// The node acknowledged a commit.
+    pub(super) fn committed(&mut self, group: &str, queue: u32, offset: u64) {
+        self.trace.note(format_args!("{group} commits {offset} of queue {queue}"));
+        let known = self.progress.entry((group.to_owned(), queue)).or_default();
+        *known = offset.max(*known);
+    }
+
+    /// Acknowledged messages that a group has not got.
+    pub(super) fn undelivered(&self, group: &str) -> Vec<Id> {
+        let is_missing = |message: &Message| message.is_acknowledged && !message.delivered.contains(group);
+        (0..self.messages.len()).filter(|&id| is_missing(&self.messages[id])).collect()
+    }
+
+    /// Where a message is.
+    pub(super) fn place(&self, id: Id) -> Option<(u32, u64)> {
+        self.messages[id].place
+    }
+}

@@ -1,0 +1,210 @@
+//! One seed from the first start of the node to the last delivery.
+
+use super::clients::{Client, TOPIC};
+use super::ledger::Ledger;
+use super::serve::{self, NAME_SERVER_PORT};
+use crate::{Invariant, Report, panics, seeded};
+use parking_lot::Mutex;
+use rt::Random;
+use rt::sim::{self, Power, SeededRandom, SimHost, World};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::remoting::Encoding;
+
+/// Longest time, in simulated seconds, that a start may take.
+const START_SECONDS_MAX: u64 = 30;
+
+/// Longest time, in simulated seconds, that consumers may need for what is left when the faults are over.
+const DRAIN_SECONDS_MAX: u64 = 300;
+
+/// Longest work between two stops, in simulated milliseconds.
+const WORK_MS_MAX: u64 = 4000;
+
+/// Runs one seed.
+#[must_use]
+pub fn run(seed: u64) -> Report {
+    panics::watch();
+    seeded::run(seed, || simulate(seed))
+}
+
+fn simulate(seed: u64) -> Report {
+    sim::run(seed, |world| async move {
+        let mut run = Run::new(world);
+        run.all().await;
+        run.report()
+    })
+}
+
+struct Run {
+    world: World,
+    random: SeededRandom,
+    node: SimHost,
+    producers: Vec<(SimHost, Client)>,
+    consumers: Vec<(SimHost, Client)>,
+    ledger: Arc<Mutex<Ledger>>,
+    options: store::Options,
+    stops: u64,
+}
+
+impl Run {
+    fn new(world: World) -> Self {
+        let random = world.random().fork(1);
+        let ledger = Arc::new(Mutex::new(Ledger::new(world.trace().clone(), TOPIC)));
+        let node = world.host("node");
+        let client = |name: String, encoding| {
+            let machine = world.host(&name);
+            let client = Client {
+                name,
+                host: machine.boot(),
+                random: random.fork(u64::from(machine.ip().is_ipv4()) + 100 * world.trace().events()),
+                encoding,
+                name_server: SocketAddr::new(node.ip(), NAME_SERVER_PORT),
+                ledger: Arc::clone(&ledger),
+            };
+            (machine, client)
+        };
+        let encodings = [Encoding::Json, Encoding::Binary];
+        let producers = (0..1 + random.index(3)).map(|n| client(format!("producer-{n}"), encodings[n % 2])).collect();
+        let consumers = (0..2).map(|n| client(format!("consumer-{n}"), encodings[1 - n])).collect();
+        let options = serve::store_options(&random);
+        world.trace().note(format_args!("{options:?}"));
+        Self { random, node, producers, consumers, ledger, options, world, stops: 0 }
+    }
+
+    async fn all(&mut self) {
+        for (machine, client) in &self.producers {
+            machine.spawn(client.clone().produce());
+        }
+        for (machine, client) in &self.consumers {
+            machine.spawn(client.clone().consume());
+        }
+        for _ in 0..2 + self.random.below(4) {
+            if !self.start().await {
+                return;
+            }
+            self.work().await;
+            self.take_panics();
+            if self.ledger.lock().is_failed() {
+                return;
+            }
+            self.stop();
+            rt::sleep(Duration::from_millis(self.random.below(3000))).await;
+        }
+        self.world.net().heal();
+        if self.start().await {
+            self.work().await;
+            self.drain().await;
+        }
+        self.take_panics();
+    }
+
+    async fn start(&self) -> bool {
+        let host = self.node.boot();
+        let starting = self.node.spawn(serve::start(host, self.node.ip(), self.options.clone()));
+        let why = match rt::timeout(Duration::from_secs(START_SECONDS_MAX), starting).await {
+            Ok(Ok(Ok(()))) => return true,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(panic)) => panic.to_string(),
+            Err(_) => format!("not within {START_SECONDS_MAX} s"),
+        };
+        self.take_panics();
+        self.ledger.lock().fail(Invariant::Live, format!("the node does not start: {why}"));
+        false
+    }
+
+    /// Clients work while the network has its moods.
+    async fn work(&mut self) {
+        let clock = self.world.clock().clone();
+        let until = rt::Clock::monotonic(&clock) + Duration::from_millis(200 + self.random.below(WORK_MS_MAX));
+        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().is_failed() {
+            rt::sleep(Duration::from_millis(1 + self.random.below(200))).await;
+            self.mischief();
+        }
+        self.world.net().heal();
+    }
+
+    fn mischief(&mut self) {
+        let net = self.world.net();
+        match self.random.below(16) {
+            0 | 1 => {
+                let _was_open = net.cut_one();
+            }
+            2 => net.cut_host(self.node.ip()),
+            3 => {
+                let clients = self.producers.iter().chain(&self.consumers);
+                let far = clients.map(|(machine, _)| machine.ip()).filter(|_| self.random.coin());
+                net.partition([self.node.ip()], far.collect::<Vec<_>>());
+            }
+            4 | 5 => net.heal(),
+            6 => net.set_delay_max(Duration::from_millis(1 + self.random.below(200))),
+            7 => self.restart_consumer(),
+            8 => {
+                let by = i64::try_from(self.random.below(60_000)).unwrap_or(0) - 30_000;
+                self.world.trace().note(format_args!("the node's wall clock jumps by {by} ms"));
+                self.node.clock().jump_wall(by);
+            }
+            _ => {}
+        }
+    }
+
+    /// A consumer that dies begins again where its group is.
+    fn restart_consumer(&mut self) {
+        let nth = self.random.index(self.consumers.len());
+        let (machine, client) = &mut self.consumers[nth];
+        machine.crash(Power::Kept);
+        client.host = machine.boot();
+        client.random = self.random.fork(self.world.trace().events());
+        machine.spawn(client.clone().consume());
+    }
+
+    fn stop(&mut self) {
+        self.stops += 1;
+        self.node.crash(if self.random.coin() { Power::Lost } else { Power::Kept });
+    }
+
+    /// With the faults over and nobody sending, every group must get what it lacks.
+    async fn drain(&self) {
+        for (machine, _) in &self.producers {
+            machine.crash(Power::Kept);
+        }
+        self.world.net().set_delay_max(Duration::from_millis(5));
+        for _ in 0..DRAIN_SECONDS_MAX {
+            let is_done = |(_, client): &(SimHost, Client)| self.ledger.lock().undelivered(&client.name).is_empty();
+            if self.ledger.lock().is_failed() || self.consumers.iter().all(is_done) {
+                return;
+            }
+            rt::sleep(Duration::from_secs(1)).await;
+        }
+        for (_, client) in &self.consumers {
+            let ledger = &mut *self.ledger.lock();
+            if let Some(&id) = ledger.undelivered(&client.name).first() {
+                let what = format!("{} never got message {id}, acknowledged at {:?}", client.name, ledger.place(id));
+                ledger.fail(Invariant::Kept, what);
+            }
+        }
+    }
+
+    fn take_panics(&self) {
+        for panic in panics::take() {
+            self.ledger.lock().fail(Invariant::Sound, panic);
+        }
+    }
+
+    fn report(&self) -> Report {
+        let ledger = self.ledger.lock();
+        let trace = self.world.trace();
+        Report {
+            seed: self.world.seed(),
+            trace: trace.hash(),
+            events: trace.events(),
+            sent: ledger.sent() as u64,
+            acknowledged: ledger.acknowledged,
+            compared: ledger.compared,
+            stops: self.stops,
+            faults: self.node.disk().counters().faults,
+            violation: ledger.violation(),
+            last: trace.last(),
+        }
+    }
+}
