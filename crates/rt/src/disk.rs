@@ -81,6 +81,11 @@ pub trait File: Send + Sync {
     fn data_from(&self, at: u64) -> io::Result<Option<u64>> {
         Ok((at < self.len()?).then_some(at))
     }
+    /// The first position from `at` on that reads as zeros up to the next data; the end of the file if the disk cannot
+    /// tell or there is none. Reading may turn zeros into data, so ask before.
+    fn hole_from(&self, at: u64) -> io::Result<u64> {
+        self.len().map(|len| len.max(at))
+    }
     /// Says how a range will be used; advice only.
     fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()>;
     /// The file's first `len` bytes as memory that shows later writes, or `None` where the disk cannot.

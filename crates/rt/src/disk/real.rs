@@ -137,6 +137,14 @@ impl File for RealFile {
         }
     }
 
+    fn hole_from(&self, at: u64) -> io::Result<u64> {
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Hole(at)) {
+            Ok(hole) => Ok(hole),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NXIO) => self.len().map(|len| len.max(at)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()> {
         let advice = match access {
             Access::WillRead => Advice::WillNeed,

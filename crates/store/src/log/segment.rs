@@ -15,6 +15,7 @@
 use rt::{Disk, File, Map};
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -119,6 +120,25 @@ impl Segment {
             Err(flaw) => (file_len, Some(flaw)),
         };
         Ok((Self { start, len, path: path.into(), file, map: OnceLock::new() }, flaw))
+    }
+
+    /// Where the file may hold anything but zeros, from a position on. Found out before any of it is read, because what
+    /// the system reads ahead counts as data afterwards.
+    pub(crate) fn data_ranges(&self, from: u64) -> io::Result<Vec<Range<u64>>> {
+        /// Beyond so many the rest is taken as one.
+        const RANGES_MAX: usize = 1024;
+        let mut ranges = Vec::new();
+        let mut at = from.max(self.start) - self.start;
+        while at < self.len {
+            let Some(data) = self.file.data_from(at)? else { break };
+            let hole = match ranges.len() < RANGES_MAX {
+                true => self.file.hole_from(data)?.min(self.len),
+                false => self.len,
+            };
+            ranges.push(self.start + data..self.start + hole);
+            at = hole.max(data + 1);
+        }
+        Ok(ranges)
     }
 
     /// First position behind this file.

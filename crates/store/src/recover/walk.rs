@@ -160,32 +160,33 @@ impl<'a> Walk<'a> {
         Ok(if damaged < self.durable { first.or(Some(part_end)) } else { None })
     }
 
-    /// The first position from `at` on where a valid entry of a record begins.
-    fn next_valid(self, mut at: u64, end: u64) -> io::Result<Option<u64>> {
-        while at < end {
-            let Some(segment) = find(self.segments, at) else {
-                match self.segments.iter().find(|segment| segment.start > at) {
-                    Some(later) => at = later.start,
-                    None => return Ok(None),
-                }
-                continue;
-            };
-            at = at.max(segment.start + SEGMENT_HEADER_LEN);
-            let Some(data) = segment.file.data_from(at - segment.start)?.map(|data| segment.start + data) else {
-                at = segment.end();
-                continue;
-            };
-            // A header may begin up to its own length before the first byte that is not zero.
-            at = at.max(data.saturating_sub(HEADER));
-            let window = segment.read(at, (SEARCH_LEN + HEADER) as usize)?;
-            for candidate in candidates(&window) {
-                let position = at + candidate as u64;
-                if position < end && matches!(self.item(position)?, Item::Record(..)) {
-                    return Ok(Some(position));
+    /// The first position from `from` on where a valid entry of a record begins.
+    fn next_valid(self, from: u64, end: u64) -> io::Result<Option<u64>> {
+        for segment in self.segments.iter().filter(|segment| from < segment.end() && segment.start < end) {
+            let first = from.max(segment.start + SEGMENT_HEADER_LEN);
+            for data in segment.data_ranges(first)? {
+                // A header may begin up to its own length before the first byte that is not zero.
+                let start = first.max(data.start.saturating_sub(HEADER));
+                if let Some(found) = self.next_valid_within(segment, start..data.end.min(end))? {
+                    return Ok(Some(found));
                 }
             }
+        }
+        Ok(None)
+    }
+
+    fn next_valid_within(self, segment: &Segment, part: Range<u64>) -> io::Result<Option<u64>> {
+        let mut at = part.start;
+        while at < part.end {
+            let len = SEARCH_LEN.min(part.end - at);
             // No entry begins so near to the end of its segment that its header does not fit.
-            at = if (window.len() as u64) < SEARCH_LEN + HEADER { segment.end() } else { at + SEARCH_LEN };
+            let window = segment.read(at, (len + HEADER) as usize)?;
+            for candidate in candidates(&window).take_while(|candidate| (*candidate as u64) < len) {
+                if matches!(self.item(at + candidate as u64)?, Item::Record(..)) {
+                    return Ok(Some(at + candidate as u64));
+                }
+            }
+            at += len;
         }
         Ok(None)
     }
@@ -201,20 +202,17 @@ fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
 /// Makes the rest of the active segment behind the end of the log read as zeros, so that left-overs can never be taken
 /// for successors of what will be written. Whether there were any.
 pub(crate) fn clear_behind(segment: &Segment, end: u64) -> io::Result<bool> {
-    let mut at = end;
     let mut found = false;
-    while at < segment.end() {
-        let Some(data) = segment.file.data_from(at - segment.start)? else { break };
-        at = at.max(segment.start + data);
-        let bytes = segment.read(at, SEARCH_LEN as usize)?.into_owned();
-        if bytes.is_empty() {
-            break;
+    for data in segment.data_ranges(end)? {
+        let mut at = data.start.max(end);
+        while at < data.end {
+            let bytes = segment.read(at, SEARCH_LEN.min(data.end - at) as usize)?.into_owned();
+            if bytes.iter().any(|byte| *byte != 0) {
+                found = true;
+                segment.file.write_at(&vec![0; bytes.len()], at - segment.start)?;
+            }
+            at += (bytes.len() as u64).max(1);
         }
-        if bytes.iter().any(|byte| *byte != 0) {
-            found = true;
-            segment.file.write_at(&vec![0; bytes.len()], at - segment.start)?;
-        }
-        at += bytes.len() as u64;
     }
     if found {
         segment.file.sync()?;

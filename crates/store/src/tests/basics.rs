@@ -4,7 +4,7 @@ use super::*;
 async fn what_was_appended_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let (store, recovered) = open(small(dir.path()));
-    assert_eq!(recovered, Recovered::default());
+    assert_eq!((recovered.damages.len(), recovered.cut, recovered.queues), (0, None, 0));
     for number in 0u32..300 {
         let place = send(&store, "t", number % 3, &number.to_be_bytes()).await;
         assert_eq!(place.queue_offset.0, u64::from(number / 3));
