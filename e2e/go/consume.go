@@ -110,6 +110,7 @@ func pushOffsetKept(s *stage) {
 	first := s.collect("g", topic, "*", &before)
 	before.awaitExactly(s.sendNumbered(topic, "A", 0, 40))
 	must(first.Shutdown(), "shutdown")
+	time.Sleep(quiet) // commits are one-way
 	fresh := s.sendNumbered(topic, "A", 40, 40)
 	s.collect("g", topic, "*", &after)
 	after.awaitExactly(fresh)

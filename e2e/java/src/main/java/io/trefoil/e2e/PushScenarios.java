@@ -216,6 +216,7 @@ final class PushScenarios {
         DefaultMQPushConsumer first = stage.collect("g", topic, "*", before);
         before.awaitExactly(stage.sendNumbered(topic, "A", 0, 50));
         first.shutdown();
+        stage.awaitCommitted("g", topic);
         Set<String> fresh = stage.sendNumbered(topic, "A", 50, 50);
         Collected after = new Collected();
         stage.collect("g", topic, "*", after);

@@ -121,6 +121,17 @@ final class Stage implements AutoCloseable {
         first.shutdown();
     }
 
+    /** How many messages of `topic` the group has not consumed, by its committed offsets. */
+    long lag(String group, String topic) throws Exception {
+        return admin.examineConsumeStats(name(group), topic).getOffsetTable().values().stream()
+            .mapToLong(o -> o.getBrokerOffset() - o.getConsumerOffset()).sum();
+    }
+
+    /** Waits for what a consumer commits, which nobody answers. */
+    void awaitCommitted(String group, String topic) throws Exception {
+        Check.eventuallyAnswers("commits of " + group, () -> lag(group, topic) == 0);
+    }
+
     DefaultLitePullConsumer litePull(String group) {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(name(group));
         endpoint.configure(consumer);
