@@ -8,6 +8,7 @@
 //! changed or made up, I4 offsets are dense and never reused, I9 offsets of groups move forward only, I12 derived state
 //! equals a rebuild.
 
+pub mod node;
 pub mod panics;
 mod seeded;
 pub mod store;

@@ -16,6 +16,9 @@ struct Arguments {
     /// Seeds to run, FROM..TO (TO not included).
     #[arg(long, default_value = "0..100", value_parser = range)]
     seeds: std::ops::Range<u64>,
+    /// What to run.
+    #[arg(long, default_value = "store")]
+    level: Level,
     /// Puts a bug into the store, which must be found.
     #[arg(long)]
     planted: Option<Planted>,
@@ -25,12 +28,29 @@ struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    /// One store.
+    Store,
+    /// A whole node and its clients.
+    Node,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Planted {
     SyncSkipped,
     AckBeforeSync,
     OffsetReused,
     RunBeyondSync,
     ChecksumIgnored,
+}
+
+impl Level {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Store => "",
+            Self::Node => "--level node ",
+        }
+    }
 }
 
 impl Planted {
@@ -56,9 +76,13 @@ fn range(text: &str) -> Result<std::ops::Range<u64>> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1);
+    let planted = arguments.planted.map(Planted::bug);
     let (mut events, mut acknowledged, count) = (0, 0, seeds.end.saturating_sub(seeds.start));
     for seed in seeds {
-        let mut report: Report = sim::store::run(seed, arguments.planted.map(Planted::bug));
+        let mut report: Report = match arguments.level {
+            Level::Store => sim::store::run(seed, planted),
+            Level::Node => sim::node::run(seed, planted),
+        };
         if !arguments.verbose {
             report.last.drain(..report.last.len().saturating_sub(LINES));
         }
@@ -71,7 +95,7 @@ fn main() -> ExitCode {
             println!("{report}");
         }
         if report.violation.is_some() {
-            println!("repeat with: cargo run -p sim -- --seed {seed}");
+            println!("repeat with: cargo run -p sim -- {}--seed {seed}", arguments.level.flag());
             return ExitCode::FAILURE;
         }
     }

@@ -13,11 +13,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::body::TopicRouteData;
-use wire::remoting::request::{
-    GetRoute, PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset,
-};
-use wire::remoting::{Encoding, RequestCode, ResponseCode, batch, loose_json};
+use wire::remoting::request::{PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset};
+use wire::remoting::{Encoding, FrameWriter, RequestCode, ResponseCode, batch};
 
 /// The topic of all messages.
 pub(super) const TOPIC: &str = "orders";
@@ -35,7 +32,7 @@ pub(super) struct Client {
     pub(super) host: Host,
     pub(super) random: SeededRandom,
     pub(super) encoding: Encoding,
-    pub(super) name_server: SocketAddr,
+    pub(super) broker: SocketAddr,
     pub(super) ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -60,23 +57,8 @@ impl Client {
         }
     }
 
-    /// Asks the name server where the topic is and connects to its broker.
     async fn connect(&self) -> io::Result<Connection> {
-        let mut names = Connection::open(&self.host, self.name_server, self.encoding).await?;
-        let ask = GetRoute { topic: TOPIC, accept_standard_json_only: Some(true) };
-        let answer = names.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, |fields| ask.write(fields), b"").await?;
-        let addr = match answer.code {
-            // A topic that no broker has told of yet is created by the first send, through the default topic.
-            ResponseCode::TOPIC_NOT_EXIST => self.route_of_default_topic(&mut names).await?,
-            _ => broker_of(&answer)?,
-        };
-        Connection::open(&self.host, addr, self.encoding).await
-    }
-
-    async fn route_of_default_topic(&self, names: &mut Connection) -> io::Result<SocketAddr> {
-        let ask = GetRoute { topic: "TBW102", accept_standard_json_only: Some(true) };
-        let answer = names.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, |fields| ask.write(fields), b"").await?;
-        broker_of(&answer)
+        Connection::open(&self.host, self.broker, self.encoding).await
     }
 
     async fn produce_on_one_connection(&self) -> io::Result<()> {
@@ -117,7 +99,8 @@ impl Client {
             (false, false) => RequestCode::SEND_MESSAGE,
         };
         let is_short = code != RequestCode::SEND_MESSAGE;
-        let write = |fields: &mut _| if is_short { message.write_short(fields) } else { message.write(fields) };
+        let write =
+            |fields: &mut FrameWriter<'_>| if is_short { message.write_short(fields) } else { message.write(fields) };
         let answer = connection.ask(code, write, &body).await?;
         self.judge_send(&ids, &answer);
         Ok(())
@@ -291,14 +274,4 @@ fn text(id: Id) -> String {
         properties::push(&mut text, name, &value);
     }
     text
-}
-
-fn broker_of(answer: &Answer) -> io::Result<SocketAddr> {
-    let no_route = || io::Error::other(format!("no route: {:?} {}", answer.code, answer.remark));
-    if answer.code != ResponseCode::SUCCESS {
-        return Err(no_route());
-    }
-    let route: TopicRouteData = loose_json::from_slice(&answer.body).map_err(io::Error::other)?;
-    let addrs = route.broker_datas.first().and_then(|broker| broker.broker_addrs.get(&0));
-    addrs.and_then(|addr| addr.parse().ok()).ok_or_else(no_route)
 }

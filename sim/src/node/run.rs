@@ -2,7 +2,7 @@
 
 use super::clients::{Client, TOPIC};
 use super::ledger::Ledger;
-use super::serve::{self, NAME_SERVER_PORT};
+use super::serve::{self, BROKER_PORT};
 use crate::{Invariant, Report, panics, seeded};
 use parking_lot::Mutex;
 use rt::Random;
@@ -10,6 +10,7 @@ use rt::sim::{self, Power, SeededRandom, SimHost, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use store::PlantedBug;
 use wire::remoting::Encoding;
 
 /// Longest time, in simulated seconds, that a start may take.
@@ -23,14 +24,15 @@ const WORK_MS_MAX: u64 = 4000;
 
 /// Runs one seed.
 #[must_use]
-pub fn run(seed: u64) -> Report {
+pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
     panics::watch();
-    seeded::run(seed, || simulate(seed))
+    seeded::run(seed, || simulate(seed, planted))
 }
 
-fn simulate(seed: u64) -> Report {
+fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
     sim::run(seed, |world| async move {
         let mut run = Run::new(world);
+        run.options.planted = planted;
         run.all().await;
         run.report()
     })
@@ -59,7 +61,7 @@ impl Run {
                 host: machine.boot(),
                 random: random.fork(u64::from(machine.ip().is_ipv4()) + 100 * world.trace().events()),
                 encoding,
-                name_server: SocketAddr::new(node.ip(), NAME_SERVER_PORT),
+                broker: SocketAddr::new(node.ip(), BROKER_PORT),
                 ledger: Arc::clone(&ledger),
             };
             (machine, client)
