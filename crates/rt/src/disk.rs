@@ -97,4 +97,6 @@ pub trait File: Send + Sync {
 pub trait Map: Send + Sync {
     /// The mapped bytes. Read only ranges that are no longer being written.
     fn bytes(&self) -> &[u8];
+    /// Lets the system drop a range of the file from memory; it is read from the disk again when needed.
+    fn release(&self, range: std::ops::Range<u64>);
 }

@@ -40,8 +40,8 @@ pub struct Options {
     /// Bytes of log that memory indexes before a run is written, 4 KiB – 8 GiB; default 64 MiB. This bounds what is
     /// read again after a crash.
     pub run_log_bytes: u64,
-    /// Bytes at the end of the log that are taken to be in the system's memory (see [`crate::Store::is_hot`]);
-    /// default 4 GiB.
+    /// Bytes at the end of the log that the system keeps in memory for readers (see [`crate::Store::is_hot`]); what
+    /// lies further back is read from the disk. Default 1 GiB.
     pub hot_bytes: u64,
     /// Leadership number that new entries carry; default 0.
     pub epoch: Epoch,
@@ -81,7 +81,7 @@ impl Default for Options {
             pending_bytes_max: 64 * MIB,
             run_entries_max: 262_144,
             run_log_bytes: 64 * MIB,
-            hot_bytes: 4 * GIB,
+            hot_bytes: GIB,
             epoch: Epoch(0),
             truncate_to: None,
             #[cfg(feature = "planted-bugs")]

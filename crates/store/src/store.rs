@@ -120,7 +120,11 @@ impl Store {
         let shared = Arc::new(found.shared);
         let log = Arc::clone(&shared.log);
         let writer = Writer::new(Arc::clone(&shared), found.segment, found.end, found.last_timestamp);
-        let flusher = Flusher { shared: Arc::clone(&shared), last: host.clock.monotonic() };
+        let flusher = Flusher {
+            shared: Arc::clone(&shared),
+            last: host.clock.monotonic(),
+            released: shared.log.synced().saturating_sub(shared.log.options.hot_bytes),
+        };
         let preparer = Preparer { shared: Arc::clone(&shared) };
         let indexer = Indexer { shared: Arc::clone(&shared) };
         let store = Self(Arc::new(Inner { shared, stages: Mutex::new(Vec::new()), _lock: lock }));

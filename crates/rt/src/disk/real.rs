@@ -159,6 +159,9 @@ impl File for RealFile {
     }
 }
 
+/// Granularity of mapped memory in bytes; a multiple of the system's is fine.
+const PAGE: usize = 64 << 10;
+
 struct RealMap(memmap2::MmapRaw);
 
 fn map(file: &fs::File, len: u64) -> io::Result<Arc<dyn Map>> {
@@ -179,5 +182,19 @@ impl Map for RealMap {
         // The file is never made shorter while mapped (contract of `File::map`), and readers touch only ranges that
         // the log's published position says are written and final, so no byte behind a live reference changes.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
+    }
+
+    #[allow(unsafe_code, reason = "the advice that a file's mapping may be dropped is not among the checked ones")]
+    fn release(&self, range: std::ops::Range<u64>) {
+        let (start, end) = (range.start as usize, (range.end as usize).min(self.0.len()));
+        // Only whole pages: a page that is partly in the range may still be written.
+        let start = start.next_multiple_of(PAGE);
+        let end = end / PAGE * PAGE;
+        if start >= end {
+            return;
+        }
+        // SAFETY: the mapping is shared and file-backed, so dropping its pages loses nothing: the next read brings the
+        // same bytes back from the file.
+        drop(unsafe { self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) });
     }
 }

@@ -47,7 +47,12 @@ pub(crate) struct Flusher {
     pub(crate) shared: Arc<Shared>,
     /// When the last sync ended.
     pub(crate) last: Duration,
+    /// Up to here the system was told that it need not keep the log in memory.
+    pub(crate) released: u64,
 }
+
+/// Bytes of log given up together.
+const RELEASE_BYTES: u64 = 16 << 20;
 
 impl Stage for Flusher {
     fn step(&mut self) -> Step {
@@ -120,6 +125,22 @@ impl Flusher {
         if index::due(&self.shared, false).is_some() {
             log.signals.index.give();
         }
+        self.release(to);
+    }
+
+    /// Lets the system drop what lies further back than the hot part of the log. Memory that was just given back is
+    /// several times cheaper to write to than memory that was never used, so this is what keeps appends fast.
+    fn release(&mut self, synced: u64) {
+        let log = &*self.shared.log;
+        let to = synced.saturating_sub(log.options.hot_bytes);
+        if to < self.released + RELEASE_BYTES {
+            return;
+        }
+        for segment in log.segments.load().iter().filter(|segment| segment.start < to && self.released < segment.end())
+        {
+            segment.release(self.released..to);
+        }
+        self.released = to;
     }
 
     fn fail_waiting(&self) {

@@ -156,6 +156,18 @@ impl Segment {
         Ok(self.map.get_or_init(|| map).as_deref())
     }
 
+    /// Lets the system drop a synced part of the log from memory; it can still be read.
+    pub(crate) fn release(&self, positions: std::ops::Range<u64>) {
+        let from = positions.start.max(self.start) - self.start;
+        let to = positions.end.min(self.end()) - self.start;
+        if let Some(Some(map)) = self.map.get() {
+            map.release(from..to);
+        }
+        if let Err(error) = self.file.advise(from..to, rt::Access::Done) {
+            tracing::debug!(file = %self.path.display(), %error, "the system keeps a part of the log in memory");
+        }
+    }
+
     /// Bytes from a position on, fewer at the end of the file: borrowed where the disk can map.
     pub(crate) fn read(&self, position: u64, len: usize) -> io::Result<Cow<'_, [u8]>> {
         let at = position - self.start;
