@@ -26,7 +26,7 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
 fn append_error(error: &AppendError) -> ResponseCode {
     match error {
         AppendError::Busy { .. } => ResponseCode::SYSTEM_BUSY,
-        AppendError::TooLarge { .. } => ResponseCode::MESSAGE_ILLEGAL,
+        AppendError::TooLarge { .. } | AppendError::NotText => ResponseCode::MESSAGE_ILLEGAL,
         AppendError::Write { .. } => ResponseCode::SYSTEM_ERROR,
         AppendError::DiskFull { .. } | AppendError::Poisoned { .. } | AppendError::Closed => {
             ResponseCode::SERVICE_NOT_AVAILABLE
