@@ -1,0 +1,286 @@
+//! `trefoil produce`.
+
+use super::output::{progress, show, table};
+use super::remote::{Cluster, Connection, MODEL_TOPIC, Pending, masters_of};
+use super::{Format, Target};
+use anyhow::{Context as _, bail};
+use model::properties;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use wire::remoting::body::TopicRouteData;
+use wire::remoting::{RequestCode, request, response};
+
+/// Messages on their way at a time.
+const WINDOW: usize = 64;
+/// Queues asked for when the topic is created by sending.
+const NEW_TOPIC_QUEUES: i32 = 4;
+/// Group of the senders that this command is.
+const PRODUCER_GROUP: &str = "CLI_PRODUCER";
+/// Bit of a route's permission.
+const WRITE: i32 = 2;
+/// Failures told one by one; more are only counted.
+const FAILURES_SHOWN_MAX: u64 = 10;
+
+/// Send messages: from arguments, a file, or the lines of standard input.
+#[derive(clap::Args)]
+pub(super) struct Produce {
+    /// The topic.
+    topic: String,
+    /// Bodies, one message each. Without any, and without --file, each line of standard input is one.
+    messages: Vec<String>,
+    /// File of which each line is a message.
+    #[arg(long, conflicts_with = "messages")]
+    file: Option<PathBuf>,
+    /// Tag of the messages.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Key of the messages; may be given more than once.
+    #[arg(long = "key")]
+    keys: Vec<String>,
+    /// Property of the messages; may be given more than once.
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
+    properties: Vec<(String, String)>,
+    /// Queue to send to; without it, all in turn.
+    #[arg(long)]
+    queue: Option<i32>,
+    /// Send each message this many times.
+    #[arg(long, default_value_t = 1)]
+    count: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let is_reserved = |c: char| matches!(c, '\u{1}' | '\u{2}');
+    if name.is_empty() || text.contains(is_reserved) {
+        return Err("a name must not be empty, and neither part may have the characters 1 and 2".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A queue that takes messages.
+struct Queue {
+    broker: String,
+    id: i32,
+    connection: Arc<Connection>,
+}
+
+#[derive(Serialize)]
+struct Stored {
+    broker: String,
+    queue: i32,
+    offset: i64,
+    id: String,
+}
+
+/// The sending in progress.
+struct Run<'a> {
+    command: &'a Produce,
+    cluster: Cluster,
+    queues: Vec<Queue>,
+    ids: Ids,
+    on_the_way: VecDeque<(usize, String, Pending)>,
+    stored: Vec<Stored>,
+    sent: u64,
+    failed: u64,
+    bar: indicatif::ProgressBar,
+}
+
+pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
+    let cluster = command.target.cluster();
+    let queues = queues(&cluster, &command).await?;
+    let total = command.messages.len() as u64 * command.count;
+    let ids = Ids::new(&cluster);
+    let (on_the_way, stored) = (VecDeque::new(), Vec::new());
+    let bar = if total == 0 || total > 1000 { progress(total) } else { indicatif::ProgressBar::hidden() };
+    let mut run = Run { command: &command, cluster, queues, ids, on_the_way, stored, sent: 0, failed: 0, bar };
+    let result = run.all().await;
+    run.bar.finish_and_clear();
+    result?;
+    run.report()
+}
+
+async fn queues(cluster: &Cluster, command: &Produce) -> anyhow::Result<Vec<Queue>> {
+    let topic = &command.topic;
+    model::Topic::new(topic)?;
+    let (route, queues_max) = match cluster.route(topic).await? {
+        Some(route) => (route, i32::MAX),
+        None => {
+            let model = cluster.route(MODEL_TOPIC).await?;
+            let why = || format!("no broker serves the topic '{topic}', and none creates topics by sending");
+            (model.with_context(why)?, NEW_TOPIC_QUEUES)
+        }
+    };
+    let TopicRouteData { queue_datas, broker_datas, .. } = &route;
+    let mut queues = Vec::new();
+    for master in masters_of(broker_datas) {
+        for data in queue_datas.iter().filter(|data| data.broker_name == master.name && data.perm & WRITE != 0) {
+            let connection = cluster.connect(&master.addr).await?;
+            let ids = 0..data.write_queue_nums.min(queues_max);
+            let ids = ids.filter(|id| command.queue.is_none_or(|only| only == *id));
+            queues.extend(ids.map(|id| Queue { broker: master.name.clone(), id, connection: Arc::clone(&connection) }));
+        }
+    }
+    match (queues.is_empty(), command.queue) {
+        (false, _) => Ok(queues),
+        (true, Some(queue)) => bail!("the topic '{topic}' has no queue {queue} that takes messages"),
+        (true, None) => bail!("the topic '{topic}' has no queue that takes messages"),
+    }
+}
+
+/// Where messages come from, a line at a time.
+fn lines(command: &Produce) -> anyhow::Result<Box<dyn BufRead>> {
+    match &command.file {
+        #[allow(clippy::disallowed_methods, reason = "the user's own file, not the store's")]
+        Some(path) => match std::fs::File::open(path) {
+            Ok(file) => Ok(Box::new(BufReader::new(file))),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        },
+        None => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("each line is a message; end with Ctrl-D");
+            }
+            Ok(Box::new(BufReader::new(std::io::stdin())))
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> anyhow::Result<()> {
+        let command = self.command;
+        for body in &command.messages {
+            self.send(body.as_bytes()).await?;
+        }
+        if command.messages.is_empty() {
+            let mut input = lines(command)?;
+            let mut line = Vec::new();
+            while input.read_until(b'\n', &mut line).context("cannot read the messages")? > 0 {
+                let body = line.strip_suffix(b"\n").unwrap_or(&line);
+                self.send(body.strip_suffix(b"\r").unwrap_or(body)).await?;
+                line.clear();
+            }
+        }
+        while !self.on_the_way.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, body: &[u8]) -> anyhow::Result<()> {
+        for _ in 0..self.command.count {
+            if self.on_the_way.len() >= WINDOW {
+                self.settle_one().await?;
+            }
+            let now = self.cluster.now_ms();
+            let id = self.ids.next(now);
+            let properties = self.properties(&id);
+            let at = usize::try_from(self.sent % self.queues.len() as u64).unwrap_or(0);
+            let queue = &self.queues[at];
+            let header = request::SendMessage {
+                producer_group: PRODUCER_GROUP,
+                topic: &self.command.topic,
+                default_topic: MODEL_TOPIC,
+                default_topic_queue_nums: NEW_TOPIC_QUEUES,
+                queue_id: queue.id,
+                born_timestamp: now,
+                properties: Some(&properties),
+                reconsume_times: Some(0),
+                unit_mode: Some(false),
+                batch: Some(false),
+                ..Default::default()
+            };
+            let code = RequestCode::SEND_MESSAGE_V2;
+            let pending = queue.connection.send(code, |out| header.write_short(out), body).await?;
+            self.on_the_way.push_back((at, id, pending));
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    fn properties(&self, id: &str) -> String {
+        let Produce { tag, keys, properties, .. } = self.command;
+        let mut text = String::new();
+        if !keys.is_empty() {
+            properties::push(&mut text, properties::KEYS, &keys.join(" "));
+        }
+        properties::push(&mut text, properties::UNIQ_KEY, id);
+        properties::push(&mut text, properties::WAIT, "true");
+        if let Some(tag) = tag {
+            properties::push(&mut text, properties::TAGS, tag);
+        }
+        for (name, value) in properties {
+            properties::push(&mut text, name, value);
+        }
+        text
+    }
+
+    /// Takes the answer to the oldest message.
+    async fn settle_one(&mut self) -> anyhow::Result<()> {
+        let Some((at, id, pending)) = self.on_the_way.pop_front() else { return Ok(()) };
+        self.bar.inc(1);
+        let answer = match pending.answer().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failed += 1;
+                if self.failed <= FAILURES_SHOWN_MAX {
+                    self.bar.suspend(|| eprintln!("error: message {id} was not stored: {error:#}"));
+                }
+                return Ok(());
+            }
+        };
+        let header = answer.header()?;
+        let place = response::SendMessage::parse(&header.fields)?;
+        let broker = self.queues[at].broker.clone();
+        let stored = Stored { broker, queue: place.queue_id, offset: place.queue_offset, id };
+        match self.command.target.output {
+            Format::Json => super::output::print(&format!("{}\n", serde_json::to_string(&stored)?))?,
+            Format::Text if self.command.messages.is_empty() || self.command.count > 1 => {}
+            Format::Text => self.stored.push(stored),
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> anyhow::Result<()> {
+        let stored = self.sent - self.failed;
+        if self.command.target.output == Format::Text {
+            let row = |s: &Stored| [s.broker.clone(), s.queue.to_string(), s.offset.to_string(), s.id.clone()];
+            let summary = format!("{stored} messages stored in '{}'\n", self.command.topic);
+            show(Format::Text, &(), || match self.stored.is_empty() {
+                true => summary,
+                false => table(["BROKER", "QUEUE", "OFFSET", "ID"], self.stored.iter().map(row)),
+            })?;
+        }
+        if self.failed > 0 {
+            bail!("{} of {} messages were not stored", self.failed, self.sent);
+        }
+        Ok(())
+    }
+}
+
+/// Unique ids in the form that clients of 4.x give: 16 bytes as hexadecimal digits, of which the last six tell time and
+/// order.
+struct Ids {
+    prefix: [u8; 10],
+    start_ms: i64,
+    next: u16,
+}
+
+impl Ids {
+    fn new(cluster: &Cluster) -> Self {
+        let mut prefix = [0; 10];
+        prefix[..8].copy_from_slice(&cluster.random().to_be_bytes());
+        prefix[8..].copy_from_slice(&cluster.random().to_be_bytes()[..2]);
+        Self { prefix, start_ms: cluster.now_ms(), next: 0 }
+    }
+
+    fn next(&mut self, now_ms: i64) -> String {
+        let since = u32::try_from(now_ms.saturating_sub(self.start_ms)).unwrap_or(u32::MAX);
+        self.next = self.next.wrapping_add(1);
+        let parts = [&self.prefix[..], &since.to_be_bytes(), &self.next.to_be_bytes()].concat();
+        parts.iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+}

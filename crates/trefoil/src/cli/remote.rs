@@ -1,0 +1,155 @@
+//! A cluster as the command line sees it: name servers that know the brokers, brokers that know the rest.
+
+mod connection;
+
+pub(super) use connection::{Answer, Connection, Pending, Refused};
+
+use crate::cli::remote::connection::ask;
+use anyhow::{Context as _, bail};
+use rt::Host;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::remoting::body::{BrokerData, ClusterInfo, TopicRouteData};
+use wire::remoting::{FrameWriter, RequestCode, ResponseCode, request};
+
+/// Topic whose route tells where topics that do not exist yet may be created.
+pub(super) const MODEL_TOPIC: &str = model::system::AUTO_CREATE_TOPIC;
+/// Id of a broker that takes writes.
+const MASTER_ID: i64 = 0;
+
+/// A cluster.
+pub(super) struct Cluster {
+    host: Host,
+    name_servers: Vec<String>,
+    timeout: Duration,
+    open: tokio::sync::Mutex<BTreeMap<String, Arc<Connection>>>,
+}
+
+/// A broker that takes writes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Master {
+    /// Its name.
+    pub(super) name: String,
+    /// Its address.
+    pub(super) addr: String,
+    /// Its cluster.
+    pub(super) cluster: String,
+}
+
+impl Cluster {
+    pub(super) fn new(host: Host, name_servers: &str, timeout: Duration) -> Self {
+        let name_servers = name_servers.split([',', ';']).map(str::trim).filter(|addr| !addr.is_empty());
+        Self { host, name_servers: name_servers.map(str::to_owned).collect(), timeout, open: Default::default() }
+    }
+
+    /// Ms since the epoch.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.host.clock.now().0
+    }
+
+    /// A random number.
+    pub(super) fn random(&self) -> u64 {
+        self.host.random.next_u64()
+    }
+
+    /// The connection to an address, opened if there is none.
+    pub(super) async fn connect(&self, addr: &str) -> anyhow::Result<Arc<Connection>> {
+        let mut open = self.open.lock().await;
+        if let Some(connection) = open.get(addr).filter(|connection| !connection.is_closed()) {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = rt::timeout(self.timeout, Connection::open(&self.host, addr, self.timeout));
+        let connection = connection.await.with_context(|| format!("cannot connect to {addr}"))?;
+        let connection = connection.with_context(|| format!("cannot connect to {addr}"))?;
+        open.insert(addr.to_owned(), Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Asks one server; an answer that is not success is an error ([`Refused`]).
+    pub(super) async fn ask(
+        &self,
+        addr: &str,
+        code: RequestCode,
+        fields: impl FnOnce(&mut FrameWriter<'_>),
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
+        ask(&*self.connect(addr).await?, code, fields, body).await
+    }
+
+    /// Asks the name servers in turn until one answers.
+    async fn ask_name_server(
+        &self,
+        code: RequestCode,
+        fields: impl Fn(&mut FrameWriter<'_>),
+    ) -> anyhow::Result<Answer> {
+        let mut last = anyhow::anyhow!("no name server was given");
+        for addr in &self.name_servers {
+            match self.ask(addr, code, &fields, b"").await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is::<Refused>() => return Err(error),
+                Err(error) => last = error.context(format!("name server {addr} does not answer")),
+            }
+        }
+        Err(last)
+    }
+
+    /// Every name server given.
+    pub(super) fn name_servers(&self) -> &[String] {
+        &self.name_servers
+    }
+
+    /// All topics that the name server knows.
+    pub(super) async fn topics(&self) -> anyhow::Result<Vec<String>> {
+        let answer = self.ask_name_server(RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER, |_| {}).await?;
+        let list: wire::remoting::body::TopicList = answer.json()?;
+        Ok(list.topic_list.into_iter().collect())
+    }
+
+    /// Who serves a topic; `None` if nobody does.
+    pub(super) async fn route(&self, topic: &str) -> anyhow::Result<Option<TopicRouteData>> {
+        let request = request::GetRoute { topic, accept_standard_json_only: Some(true) };
+        match self.ask_name_server(RequestCode::GET_ROUTEINFO_BY_TOPIC, |out| request.write(out)).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if is_refused(&error, ResponseCode::TOPIC_NOT_EXIST) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who serves a topic.
+    pub(super) async fn known_route(&self, topic: &str) -> anyhow::Result<TopicRouteData> {
+        let route = self.route(topic).await?;
+        route
+            .with_context(|| format!("no broker serves the topic '{topic}'; 'trefoil topic create {topic}' creates it"))
+    }
+
+    /// All brokers.
+    pub(super) async fn info(&self) -> anyhow::Result<ClusterInfo> {
+        self.ask_name_server(RequestCode::GET_BROKER_CLUSTER_INFO, |_| {}).await?.json()
+    }
+
+    /// All brokers that take writes.
+    pub(super) async fn masters(&self) -> anyhow::Result<Vec<Master>> {
+        let masters = masters_of(self.info().await?.broker_addr_table.values());
+        if masters.is_empty() {
+            bail!("the name server {} knows no broker that takes writes", self.name_servers.join(","));
+        }
+        Ok(masters)
+    }
+}
+
+/// The brokers among some that take writes.
+pub(super) fn masters_of<'a>(brokers: impl IntoIterator<Item = &'a BrokerData>) -> Vec<Master> {
+    let master = |broker: &BrokerData| {
+        let addr = broker.broker_addrs.get(&MASTER_ID)?.clone();
+        Some(Master { name: broker.broker_name.clone(), addr, cluster: broker.cluster.clone() })
+    };
+    let mut masters: Vec<_> = brokers.into_iter().filter_map(master).collect();
+    masters.sort();
+    masters
+}
+
+/// Whether an error is a server's refusal with this code.
+pub(super) fn is_refused(error: &anyhow::Error, code: ResponseCode) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == code)
+}

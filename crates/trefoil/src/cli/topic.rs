@@ -1,0 +1,244 @@
+//! `trefoil topic`.
+
+use super::output::{show, table};
+use super::remote::{Cluster, Master, is_refused, masters_of};
+use super::{Target, time};
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use wire::remoting::body::{PERM_READ_WRITE, SINGLE_TAG, TopicRouteData, TopicStatsTable};
+use wire::remoting::{RequestCode, ResponseCode, request};
+
+/// List, show, create and delete topics.
+#[derive(clap::Subcommand)]
+pub(super) enum Topic {
+    /// List topics.
+    List {
+        /// Retry, dead-letter and system topics too.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show who serves a topic and what its queues hold.
+    Show {
+        /// The topic.
+        topic: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Create a topic, or change the settings of one.
+    Create(Create),
+    /// Delete a topic with its messages.
+    Delete {
+        /// The topic.
+        topic: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct Create {
+    /// The topic.
+    topic: String,
+    /// Queues on each broker.
+    #[arg(long, default_value_t = 8)]
+    queues: u32,
+    /// What clients may do: r, w or rw.
+    #[arg(long, default_value = "rw", value_parser = permission)]
+    permission: i32,
+    /// Only on the brokers of this cluster.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Only on this broker.
+    #[arg(long)]
+    broker: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Bits of the permission.
+const READ: i32 = 4;
+const WRITE: i32 = 2;
+
+fn permission(text: &str) -> Result<i32, String> {
+    match text {
+        "rw" => Ok(PERM_READ_WRITE),
+        "r" => Ok(READ),
+        "w" => Ok(WRITE),
+        _ => Err("allowed are r, w and rw".to_owned()),
+    }
+}
+
+fn permission_text(permission: i32) -> String {
+    let text: String =
+        [(READ, 'r'), (WRITE, 'w')].iter().filter(|(bit, _)| permission & bit != 0).map(|(_, c)| *c).collect();
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+pub(super) async fn run(command: Topic) -> anyhow::Result<()> {
+    match command {
+        Topic::List { all, target } => list(all, &target).await,
+        Topic::Show { topic, target } => show_topic(&topic, &target).await,
+        Topic::Create(command) => create(&command).await,
+        Topic::Delete { topic, target } => delete(&topic, &target).await,
+    }
+}
+
+/// Whether people made this topic.
+fn is_users(topic: &str, info: &wire::remoting::body::ClusterInfo) -> bool {
+    let is_infrastructure = info.cluster_addr_table.contains_key(topic) || info.broker_addr_table.contains_key(topic);
+    let is_derived = topic.starts_with("%RETRY%") || topic.starts_with("%DLQ%") || topic.starts_with("rmq_sys_");
+    !is_infrastructure && !is_derived && !model::system::is_system_topic(topic) && !topic.ends_with("_REPLY_TOPIC")
+}
+
+async fn list(all: bool, target: &Target) -> anyhow::Result<()> {
+    let cluster = target.cluster();
+    let mut topics = cluster.topics().await?;
+    if !all {
+        let info = cluster.info().await?;
+        topics.retain(|topic| is_users(topic, &info));
+    }
+    topics.sort();
+    show(target.output, &topics, || table(["TOPIC"], topics.iter().map(|topic| [topic.clone()])))
+}
+
+#[derive(Serialize)]
+struct Shown {
+    topic: String,
+    brokers: Vec<Served>,
+    queues: Vec<Queue>,
+}
+
+#[derive(Serialize)]
+struct Served {
+    broker: String,
+    address: Option<String>,
+    read_queues: i32,
+    write_queues: i32,
+    permission: String,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    broker: String,
+    queue: i32,
+    min_offset: i64,
+    max_offset: i64,
+    messages: i64,
+    last_stored: i64,
+}
+
+async fn show_topic(topic: &str, target: &Target) -> anyhow::Result<()> {
+    let cluster = target.cluster();
+    let route = cluster.known_route(topic).await?;
+    let mut shown = Shown { topic: topic.to_owned(), brokers: served(&route), queues: Vec::new() };
+    for master in masters_of(&route.broker_datas) {
+        shown.queues.extend(queues(&cluster, &master, topic).await?);
+    }
+    show(target.output, &shown, || text(&shown))
+}
+
+fn served(route: &TopicRouteData) -> Vec<Served> {
+    let masters = masters_of(&route.broker_datas);
+    let mut served: Vec<_> = route
+        .queue_datas
+        .iter()
+        .map(|queues| Served {
+            broker: queues.broker_name.clone(),
+            address: masters.iter().find(|master| master.name == queues.broker_name).map(|master| master.addr.clone()),
+            read_queues: queues.read_queue_nums,
+            write_queues: queues.write_queue_nums,
+            permission: permission_text(queues.perm),
+        })
+        .collect();
+    served.sort_by(|a, b| a.broker.cmp(&b.broker));
+    served
+}
+
+async fn queues(cluster: &Cluster, master: &Master, topic: &str) -> anyhow::Result<Vec<Queue>> {
+    let request = request::GetTopicStats { topic };
+    let answer = cluster.ask(&master.addr, RequestCode::GET_TOPIC_STATS_INFO, |out| request.write(out), b"").await?;
+    let stats: TopicStatsTable = answer.json()?;
+    let queue = |(queue, at): (wire::remoting::body::MessageQueue, wire::remoting::body::TopicOffset)| Queue {
+        broker: queue.broker_name,
+        queue: queue.queue_id,
+        min_offset: at.min_offset,
+        max_offset: at.max_offset,
+        messages: at.max_offset - at.min_offset,
+        last_stored: at.last_update_timestamp,
+    };
+    let mut queues: Vec<_> = stats.offset_table.into_iter().map(queue).collect();
+    queues.sort_by_key(|queue| queue.queue);
+    Ok(queues)
+}
+
+fn text(shown: &Shown) -> String {
+    let brokers = shown.brokers.iter().map(|served| {
+        let address = served.address.clone().unwrap_or_else(|| "-".to_owned());
+        let queues = [served.read_queues, served.write_queues].map(|queues| queues.to_string());
+        let [read, write] = queues;
+        [served.broker.clone(), address, read, write, served.permission.clone()]
+    });
+    let queues = shown.queues.iter().map(|queue| {
+        let numbers = [queue.min_offset, queue.max_offset, queue.messages].map(|number| number.to_string());
+        let [min, max, messages] = numbers;
+        [queue.broker.clone(), queue.queue.to_string(), min, max, messages, time::text(queue.last_stored)]
+    });
+    let brokers = table(["BROKER", "ADDRESS", "READ QUEUES", "WRITE QUEUES", "PERMISSION"], brokers);
+    let queues = table(["BROKER", "QUEUE", "MIN OFFSET", "MAX OFFSET", "MESSAGES", "LAST STORED"], queues);
+    format!("{brokers}\n{queues}")
+}
+
+async fn create(command: &Create) -> anyhow::Result<()> {
+    let Create { topic, queues, permission, cluster: only_cluster, broker: only_broker, target } = command;
+    model::Topic::new(topic)?;
+    let cluster = target.cluster();
+    let mut masters = cluster.masters().await?;
+    masters.retain(|master| only_cluster.as_ref().is_none_or(|only| *only == master.cluster));
+    masters.retain(|master| only_broker.as_ref().is_none_or(|only| *only == master.name));
+    if masters.is_empty() {
+        bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
+    }
+    let queues = i32::try_from(*queues).context("too many queues")?;
+    let request = request::CreateTopic {
+        topic,
+        default_topic: super::remote::MODEL_TOPIC,
+        read_queue_nums: queues,
+        write_queue_nums: queues,
+        perm: *permission,
+        topic_filter_type: SINGLE_TAG,
+        topic_sys_flag: Some(0),
+        order: false,
+        attributes: None,
+        force: None,
+    };
+    for master in &masters {
+        cluster.ask(&master.addr, RequestCode::UPDATE_AND_CREATE_TOPIC, |out| request.write(out), b"").await?;
+    }
+    let brokers: Vec<_> = masters.iter().map(|master| master.name.as_str()).collect();
+    let value = serde_json::json!({ "topic": topic, "brokers": brokers, "queues": queues });
+    let text = || format!("topic '{topic}' has {queues} queues on {}\n", brokers.join(", "));
+    show(target.output, &value, text)
+}
+
+async fn delete(topic: &str, target: &Target) -> anyhow::Result<()> {
+    let cluster = target.cluster();
+    let route = cluster.route(topic).await?;
+    let route = route.with_context(|| format!("no broker serves the topic '{topic}'"))?;
+    let request = request::DeleteTopic { topic };
+    for master in masters_of(&route.broker_datas) {
+        cluster.ask(&master.addr, RequestCode::DELETE_TOPIC_IN_BROKER, |out| request.write(out), b"").await?;
+    }
+    let request = request::DeleteTopicRoute { topic, cluster_name: None };
+    for addr in cluster.name_servers() {
+        let answer = cluster.ask(addr, RequestCode::DELETE_TOPIC_IN_NAMESRV, |out| request.write(out), b"").await;
+        match answer {
+            Err(error) if !is_refused(&error, ResponseCode::TOPIC_NOT_EXIST) => return Err(error),
+            _ => {}
+        }
+    }
+    show(target.output, &serde_json::json!({ "topic": topic, "deleted": true }), || {
+        format!("topic '{topic}' is deleted\n")
+    })
+}

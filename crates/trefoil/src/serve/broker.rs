@@ -1,0 +1,200 @@
+//! The broker's role: store, metadata, ports and registration.
+
+use super::node::Node;
+use super::{Address, Hosts, setup};
+use crate::config::Settings;
+use crate::start::StartError;
+use ::broker::Broker;
+use cluster::metadata::{self, Metadata};
+use remoting::broker::BrokerDoor;
+use remoting::client::Client;
+use remoting::register::Registration;
+use remoting::server::{Door, Server, Tls};
+use rt::{Host, Shutdown, ShutdownTrigger, TaskHandle};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Flush, Store};
+
+/// How far below the broker's port the one for the VIP channel lies.
+const VIP_DISTANCE: u16 = 2;
+/// Tries to find two free ports at that distance.
+const FREE_PORT_TRIES: usize = 32;
+/// Time between two looks for messages that are too old.
+const RETENTION_PERIOD: Duration = Duration::from_secs(60);
+/// How long a start waits for name servers; the rest happens in the background.
+const REGISTER_AT_START_MAX: Duration = Duration::from_secs(2);
+
+/// What the ports of a broker need.
+pub(super) struct Doors {
+    pub(super) tls: Option<Tls>,
+    pub(super) name_servers: Vec<String>,
+    pub(super) ending: Shutdown,
+}
+
+/// A broker that serves.
+pub(super) struct Running {
+    broker: Arc<Broker>,
+    port: SocketAddr,
+    vip_port: SocketAddr,
+    doors: Vec<TaskHandle<()>>,
+    background: Vec<TaskHandle<()>>,
+    /// Background work goes on until the ports are closed: parked requests may need it.
+    background_end: ShutdownTrigger,
+}
+
+/// Opens what was stored and starts to serve it.
+pub(super) async fn start(
+    host: &Host,
+    settings: &Settings,
+    hosts: &Hosts,
+    node: &Arc<Node>,
+    doors: Doors,
+) -> Result<Running, StartError> {
+    let store = open_store(host, settings).await?;
+    let metadata = open_metadata(host, settings).await?;
+    let port = free_port(host, hosts, settings.broker_port).await?;
+    let advertised = hosts.advertised(port);
+    let options = options(settings, advertised);
+    let broker = Broker::new(host.clone(), store, metadata, options);
+
+    let door: Arc<dyn Door> = Arc::new(BrokerDoor::new(Arc::clone(&broker)));
+    let main = bind(host, settings, hosts.listen(port), &doors.tls, &door).await?;
+    let vip = bind(host, settings, hosts.listen(port - VIP_DISTANCE), &doors.tls, &door).await?;
+    node.show(&broker, vec![("broker", main.open_connections()), ("broker-vip", vip.open_connections())]);
+    let (port, vip_port) = (main.local_addr(), vip.local_addr());
+    let mut serving = Vec::from([main, vip].map(|server| rt::spawn(server.serve(doors.ending.clone()))));
+
+    let address = hosts.advertised_text(port.port());
+    let registration = Registration::new(Arc::clone(&broker), Client::new(host.clone()), doors.name_servers, address);
+    if rt::timeout(REGISTER_AT_START_MAX, registration.register_all()).await.is_err() {
+        tracing::warn!("a name server has not answered yet; registering goes on in the background");
+    }
+    serving.push(rt::spawn(registration.run(doors.ending)));
+
+    let (background_end, background_ending) = ShutdownTrigger::new();
+    let retention = retain(Arc::clone(&broker), settings.clone(), background_ending.clone());
+    let background = vec![rt::spawn(Arc::clone(&broker).run(background_ending)), rt::spawn(retention)];
+    Ok(Running { broker, port, vip_port, doors: serving, background, background_end })
+}
+
+impl Running {
+    /// Where it can be reached.
+    pub(super) fn addresses(&self) -> [Address; 2] {
+        [("broker", self.port), ("broker-vip", self.vip_port)]
+    }
+
+    /// Waits until requests in work are finished, then closes what is stored. Shutdown must have been asked for.
+    pub(super) async fn ended(self) {
+        join(self.doors).await;
+        self.background_end.fire();
+        join(self.background).await;
+        self.broker.store().close().await;
+        if let Err(error) = self.broker.metadata().close().await {
+            tracing::error!(%error, "the last consumer offsets could not be stored");
+        }
+    }
+}
+
+async fn join(tasks: Vec<TaskHandle<()>>) {
+    for task in tasks {
+        if task.await.is_err() {
+            tracing::error!("a part of the broker panicked");
+        }
+    }
+}
+
+async fn open_store(host: &Host, settings: &Settings) -> Result<Store, StartError> {
+    let mut options = store::Options::new(settings.data_dir.join("store"));
+    options.flush = if settings.is_flush_sync { Flush::Sync } else { Flush::Async };
+    options.flush_interval_ms = settings.flush_interval_ms;
+    let dir = options.dir.clone();
+    let blocking = host.clone();
+    let opened = host.run_blocking(move || Store::open(&blocking, options)).await;
+    let (store, recovered) = opened.map_err(|error| StartError::Store { dir, error: error.to_string() })?;
+    if let Some(cut) = &recovered.cut {
+        tracing::warn!(
+            position = cut.position.0,
+            reason = cut.reason,
+            "the log ended in an unfinished write, which was cut"
+        );
+    }
+    for damage in &recovered.damages {
+        let (position, until) = (damage.position.0, damage.until.0);
+        tracing::error!(position, until, reason = damage.reason, "THE LOG IS DAMAGED here; these bytes are not served");
+    }
+    tracing::info!(queues = recovered.queues, scanned_bytes = recovered.scanned_bytes, "messages opened");
+    Ok(store)
+}
+
+async fn open_metadata(host: &Host, settings: &Settings) -> Result<Metadata, StartError> {
+    let dir = settings.data_dir.join("metadata");
+    let (blocking, at) = (host.clone(), dir.clone());
+    let opened = host.run_blocking(move || Metadata::open(&blocking, at, metadata::Options::default())).await;
+    opened.map_err(|error| StartError::Metadata { dir, error: error.to_string() })
+}
+
+fn options(settings: &Settings, advertised: SocketAddr) -> ::broker::Options {
+    ::broker::Options {
+        cluster: settings.cluster.clone(),
+        broker_name: settings.broker_name.clone(),
+        broker_id: settings.broker_id,
+        message_bytes_max: settings.message_bytes_max,
+        auto_create_topics: settings.auto_create_topics,
+        auto_create_groups: settings.auto_create_groups,
+        default_topic_queues: settings.default_topic_queues,
+        ..::broker::Options::new(advertised)
+    }
+}
+
+async fn bind(
+    host: &Host,
+    settings: &Settings,
+    addr: SocketAddr,
+    tls: &Option<Tls>,
+    door: &Arc<dyn Door>,
+) -> Result<Server, StartError> {
+    let server = Server::bind(host, addr, setup::listener(settings), tls.clone(), Arc::clone(door)).await;
+    server.map_err(|error| StartError::Listen { role: "broker", option: "broker-port", addr, error })
+}
+
+/// The port asked for; for 0, one that is free together with its VIP port. The broker must know its address before it
+/// listens, so the port is tried out first.
+async fn free_port(host: &Host, hosts: &Hosts, asked: u16) -> Result<u16, StartError> {
+    let failed = |addr, error| StartError::Listen { role: "broker", option: "broker-port", addr, error };
+    if asked != 0 {
+        return Ok(asked);
+    }
+    let any = hosts.listen(0);
+    for _ in 0..FREE_PORT_TRIES {
+        let main = host.net.listen(any).await.map_err(|error| failed(any, error))?;
+        let port = main.local_addr().port();
+        if port > VIP_DISTANCE && host.net.listen(hosts.listen(port - VIP_DISTANCE)).await.is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(failed(any, std::io::Error::other("no two free ports at a distance of two were found")))
+}
+
+/// Removes messages that are too old or too many, until shutdown.
+async fn retain(broker: Arc<Broker>, settings: Settings, shutdown: Shutdown) {
+    let host = broker.host().clone();
+    let age_ms = i64::try_from(settings.retention_hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX);
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.wait() => return,
+            () = rt::sleep(RETENTION_PERIOD) => {}
+        }
+        let before = host.clock.now().0.saturating_sub(age_ms);
+        let keep = settings.retention_bytes.unwrap_or(u64::MAX);
+        let store = broker.store().clone();
+        match host.run_blocking(move || store.retain(before, keep)).await {
+            Ok(removed) if removed.segments > 0 => {
+                tracing::info!(files = removed.segments, bytes = removed.bytes, "old messages removed");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "old messages cannot be removed; the disk may fill up"),
+        }
+    }
+}

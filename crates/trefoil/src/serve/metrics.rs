@@ -1,0 +1,93 @@
+//! Figures of the broker. All are snapshots: nothing here waits for the disk.
+
+use ::broker::Broker;
+use console::Kind::{Counter, Gauge};
+use console::Page;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::{Histogram, Store};
+
+/// Most queues that are shown one by one, so that the page stays readable; the rest is counted.
+const QUEUES_MAX: usize = 10_000;
+
+/// What is running.
+pub(super) fn build(page: &mut Page) {
+    let name = "trefoil_build_info";
+    page.metric(name, Gauge, "Version of the program.").sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+/// The commit log.
+pub(super) fn log(page: &mut Page, store: &Store) {
+    let stats = store.stats();
+    let counters: [(&str, &str, &AtomicU64); 11] = [
+        ("trefoil_log_records_total", "Messages written to the log.", &stats.appended_records),
+        ("trefoil_log_bytes_total", "Bytes written to the log.", &stats.appended_bytes),
+        ("trefoil_log_writes_total", "System calls that wrote them.", &stats.writes),
+        ("trefoil_log_write_errors_total", "Writes that failed.", &stats.write_errors),
+        ("trefoil_log_refused_total", "Appends refused because too much was waiting.", &stats.busy),
+        ("trefoil_log_syncs_total", "Syncs of the log.", &stats.syncs),
+        ("trefoil_log_sync_errors_total", "Syncs that failed; the log accepts nothing after one.", &stats.sync_errors),
+        ("trefoil_log_damaged_reads_total", "Reads that found the log damaged.", &stats.damaged_reads),
+        ("trefoil_index_runs_written_total", "Runs of the index written.", &stats.runs_written),
+        ("trefoil_index_run_errors_total", "Runs of the index that could not be written.", &stats.run_errors),
+        ("trefoil_log_segments_removed_total", "Log files removed by retention.", &stats.segments_removed),
+    ];
+    for (name, help, counter) in counters {
+        page.single(name, Counter, help, counter.load(Ordering::Relaxed));
+    }
+    let mut latency = |stage: &str, help: &str, times: &Histogram| {
+        let name = format!("trefoil_log_{stage}_seconds");
+        page.histogram(&name, help, &Histogram::BOUNDS_MICROS, &times.counts(), times.sum_micros());
+    };
+    latency("write", "Time of one write to the log.", &stats.write_latency);
+    latency("sync", "Time of one sync of the log.", &stats.sync_latency);
+    let positions = store.positions();
+    let name = "trefoil_log_position_bytes";
+    page.metric(
+        name,
+        Gauge,
+        "Byte positions of the log: its oldest byte, and how far it is written, synced and committed.",
+    );
+    for (of, position) in [
+        ("min", positions.min),
+        ("written", positions.written),
+        ("synced", positions.synced),
+        ("committed", positions.committed),
+    ] {
+        page.sample(name, &[("of", of)], position.0);
+    }
+}
+
+/// Topics, queues and how far groups are.
+pub(super) fn queues(page: &mut Page, broker: &Broker) {
+    let topics = broker.all_topics();
+    page.single("trefoil_topics", Gauge, "Topics, those of the system included.", topics.len());
+    let queues: Vec<_> =
+        topics.iter().flat_map(|topic| topic.queues()).filter(|queue| queue.max_offset().0 > 0).collect();
+    page.single("trefoil_queues_with_messages", Gauge, "Queues that hold or held messages.", queues.len());
+    for (name, help, is_max) in [
+        ("trefoil_queue_min_offset", "Oldest offset of a queue that can be read.", false),
+        ("trefoil_queue_max_offset", "Offset that the next message of a queue gets.", true),
+    ] {
+        page.metric(name, Gauge, help);
+        for queue in queues.iter().take(QUEUES_MAX) {
+            let offset = if is_max { queue.max_offset() } else { queue.min_offset() };
+            let id = queue.id().0.to_string();
+            page.sample(name, &[("topic", queue.topic().as_str()), ("queue", &id)], offset.0);
+        }
+    }
+    let metadata = broker.metadata();
+    page.single("trefoil_groups", Gauge, "Consumer groups.", metadata.read().groups.len());
+    let name = "trefoil_consumer_lag";
+    page.metric(name, Gauge, "Messages of a topic that a group has not yet consumed.");
+    for group in metadata.groups_with_offsets() {
+        let mut lags = std::collections::BTreeMap::<_, u64>::new();
+        for (topic, id, offset) in metadata.offsets_of_group(&group) {
+            if let Some(queue) = broker.store().known_queue(&topic, id) {
+                *lags.entry(topic).or_default() += queue.max_offset().0.saturating_sub(offset.0);
+            }
+        }
+        for (topic, lag) in lags.into_iter().take(QUEUES_MAX) {
+            page.sample(name, &[("group", group.as_str()), ("topic", topic.as_str())], lag);
+        }
+    }
+}
