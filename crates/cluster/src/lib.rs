@@ -3,3 +3,4 @@
 //! It knows nothing of messages. Start at [`metadata::Metadata`] and [`route::Table`].
 
 pub mod metadata;
+pub mod route;
