@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod nameserver;
 pub mod register;
 pub mod reply;
 pub mod server;
