@@ -3,19 +3,22 @@
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::topic::{TopicState, Topics, system_topics};
-use crate::{Options, Publish, PublishError, delay};
+use crate::{Meter, Options, Publish, PublishError, Totals, delay};
 use cluster::metadata::{Change, Metadata};
 use model::{Group, GroupConfig, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
-use rt::{Host, Shutdown};
+use rt::{Host, Shutdown, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{Queue, Store};
 use tokio::sync::watch;
 
 /// How often silent clients and stale locks are looked for.
-const EXPIRY_SCAN: Duration = Duration::from_secs(10);
+const EXPIRY_SCAN_SECONDS: u64 = 10;
+/// How often the log is looked over for what may be deleted.
+const RETENTION_SECONDS: u64 = 60;
 
 /// One broker. Doors share it in an `Arc`.
 pub struct Broker {
@@ -29,6 +32,8 @@ pub struct Broker {
     /// Changes of topics go one after the other, so that memory and metadata agree.
     changing: tokio::sync::Mutex<()>,
     topics_changed: watch::Sender<u64>,
+    meter: Meter,
+    started: Timestamp,
 }
 
 impl Broker {
@@ -43,6 +48,7 @@ impl Broker {
             topics.put(TopicConfig::clone(config), &store);
         }
         let is_new = state.topics.is_empty() && state.groups.is_empty();
+        let started = host.clock.now();
         let broker = Self {
             host,
             store,
@@ -53,6 +59,8 @@ impl Broker {
             locks: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             topics_changed: watch::channel(0).0,
+            meter: Meter::default(),
+            started,
         };
         if is_new {
             broker.adopt_topics_of_log();
@@ -88,16 +96,55 @@ impl Broker {
                 }
             });
         }
-        loop {
+        for second in 1_u64.. {
             tokio::select! {
                 biased;
                 () = shutdown.wait() => return,
-                () = rt::sleep(EXPIRY_SCAN) => {}
+                () = rt::sleep(Duration::from_secs(1)) => {}
             }
             let now = self.host.clock.now();
-            self.groups.expire(now, &|group| self.notifies(group));
-            self.locks.lock().expire(now);
+            self.meter.sample(self.totals(), now);
+            if second.is_multiple_of(EXPIRY_SCAN_SECONDS) {
+                self.groups.expire(now, &|group| self.notifies(group));
+                self.locks.lock().expire(now);
+            }
+            if second.is_multiple_of(RETENTION_SECONDS) {
+                self.retain(now).await;
+            }
         }
+    }
+
+    /// Deletes what the options say need not be kept.
+    async fn retain(&self, now: Timestamp) {
+        let (store, options) = (self.store.clone(), &self.options);
+        let kept_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
+        let bytes_max = options.retention_bytes.unwrap_or(u64::MAX);
+        let before = now.0.saturating_sub(kept_ms);
+        match self.host.run_blocking(move || store.retain(before, bytes_max)).await {
+            Ok(retained) if retained.segments > 0 => {
+                tracing::info!(segments = retained.segments, bytes = retained.bytes, "old messages deleted");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
+        }
+    }
+
+    /// Totals since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.meter.totals(self.store.stats().appended_records.load(Ordering::Relaxed))
+    }
+
+    /// Counters and rates.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// When this broker started.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// The machine.

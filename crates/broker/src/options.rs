@@ -1,6 +1,7 @@
 //! What an operator may set for the broker's semantics.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Settings of one broker.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Options {
     pub auto_create_groups: bool,
     /// Queues of the default topic, and most queues of a topic created by a send. Default 8.
     pub default_topic_queues: u32,
+    /// How long messages are kept, whether consumed or not. Default 72 hours.
+    pub retention: Duration,
+    /// Bytes of log beyond which the oldest are deleted; none: no bound. Default none.
+    pub retention_bytes: Option<u64>,
     /// Most messages in one reply to a pull. Default 1,024.
     pub pull_messages_max: u32,
     /// Most bytes in one reply to a pull that has more than one message. Default 1 MiB.
@@ -40,6 +45,8 @@ impl Options {
             auto_create_topics: true,
             auto_create_groups: true,
             default_topic_queues: 8,
+            retention: Duration::from_secs(72 * 3600),
+            retention_bytes: None,
             pull_messages_max: 1024,
             pull_bytes_max: 1 << 20,
         }

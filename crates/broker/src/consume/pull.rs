@@ -155,6 +155,7 @@ impl Parked {
             let pulled = self.reader.read()?;
             let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
             if arrived.is_err() || !goes_on {
+                self.reader.broker.meter().pulled(pulled.messages(), pulled.bytes());
                 return Ok(pulled);
             }
             self.reader.from = pulled.next;
@@ -180,7 +181,10 @@ impl Broker {
             Some(wait) if pulled.outcome == PullOutcome::NotFound && !wait.is_zero() => {
                 Ok(PullStep::Parked(Parked { reader: Reader { from: pulled.next, ..reader }, wait }))
             }
-            _ => Ok(PullStep::Ready(pulled)),
+            _ => {
+                self.meter().pulled(pulled.messages(), pulled.bytes());
+                Ok(PullStep::Ready(pulled))
+            }
         }
     }
 

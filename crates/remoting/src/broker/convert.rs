@@ -11,7 +11,7 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
         PublishError::Forbidden { .. } => ResponseCode::NO_PERMISSION,
         PublishError::GroupNotFound { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
         PublishError::QueueNotFound { .. } | PublishError::Name(_) | PublishError::SystemTopic { .. } => {
-            ResponseCode::SYSTEM_ERROR
+            ResponseCode::INVALID_PARAMETER
         }
         PublishError::BodyTooLarge { .. } | PublishError::PropertiesTooLong { .. } | PublishError::Batch { .. } => {
             ResponseCode::MESSAGE_ILLEGAL
@@ -43,7 +43,8 @@ pub(super) fn pull_error(error: &PullError) -> Reply {
         PullError::SubscriptionStale { .. } => ResponseCode::SUBSCRIPTION_NOT_LATEST,
         PullError::Filter(::broker::FilterError::Unsupported(_)) => ResponseCode::SYSTEM_ERROR,
         PullError::Filter(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
-        PullError::QueueNotFound { .. } | PullError::Read(_) => ResponseCode::SYSTEM_ERROR,
+        PullError::QueueNotFound { .. } => ResponseCode::INVALID_PARAMETER,
+        PullError::Read(_) => ResponseCode::SYSTEM_ERROR,
     };
     Reply::error(code, error)
 }

@@ -1,0 +1,136 @@
+//! Counts of what went in and out, and rates over the last seconds and minutes.
+
+use parking_lot::Mutex;
+use rt::Timestamp;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seconds of history kept for rates.
+const HISTORY_SECONDS: usize = 600;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Counters of one broker. All grow only.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Messages handed out to pulls.
+    messages_out: AtomicU64,
+    /// Their bytes.
+    bytes_out: AtomicU64,
+    /// Pulls that found messages.
+    pulls_found: AtomicU64,
+    /// Pulls that found none.
+    pulls_missed: AtomicU64,
+    history: Mutex<History>,
+}
+
+/// Totals at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages stored.
+    pub messages_in: u64,
+    /// Messages handed out.
+    pub messages_out: u64,
+    /// Bytes of them.
+    pub bytes_out: u64,
+    /// Pulls that found messages.
+    pub pulls_found: u64,
+    /// Pulls that found none.
+    pub pulls_missed: u64,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    samples: VecDeque<Totals>,
+    day: i64,
+    this_morning: Totals,
+    yesterday_morning: Totals,
+}
+
+/// A rate over the last 10 seconds, minute, and 10 minutes, per second.
+pub type Rates = [f64; 3];
+
+impl Meter {
+    pub(crate) fn pulled(&self, messages: usize, bytes: usize) {
+        if messages == 0 {
+            self.pulls_missed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.pulls_found.fetch_add(1, Ordering::Relaxed);
+        self.messages_out.fetch_add(messages as u64, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Totals now; `messages_in` comes from the log's own counter.
+    #[must_use]
+    pub fn totals(&self, messages_in: u64) -> Totals {
+        Totals {
+            messages_in,
+            messages_out: self.messages_out.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            pulls_found: self.pulls_found.load(Ordering::Relaxed),
+            pulls_missed: self.pulls_missed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes a sample; to be called once a second.
+    pub(crate) fn sample(&self, totals: Totals, now: Timestamp) {
+        let mut history = self.history.lock();
+        let day = now.0.div_euclid(DAY_MS);
+        if day != history.day {
+            history.yesterday_morning = history.this_morning;
+            history.this_morning = if history.day == 0 { Totals::default() } else { totals };
+            history.day = day;
+        }
+        if history.samples.len() > HISTORY_SECONDS {
+            history.samples.pop_front();
+        }
+        history.samples.push_back(totals);
+    }
+
+    /// Rates of a counter.
+    #[must_use]
+    pub fn rates(&self, counter: impl Fn(&Totals) -> u64) -> Rates {
+        let history = self.history.lock();
+        let rate = |seconds: usize| {
+            let newest = history.samples.len().checked_sub(1);
+            let (Some(newest), true) = (newest, history.samples.len() > 1) else { return 0.0 };
+            let span = seconds.min(newest);
+            let growth = counter(&history.samples[newest]) - counter(&history.samples[newest - span]);
+            growth as f64 / span as f64
+        };
+        [rate(10), rate(60), rate(HISTORY_SECONDS)]
+    }
+
+    /// Totals at the last two midnights (UTC): yesterday's, then today's.
+    #[must_use]
+    pub fn mornings(&self) -> (Totals, Totals) {
+        let history = self.history.lock();
+        (history.yesterday_morning, history.this_morning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_per_second() {
+        let meter = Meter::default();
+        let totals = |n: u64| Totals { messages_in: n, ..Totals::default() };
+        assert_eq!(meter.rates(|t| t.messages_in), [0.0; 3]);
+        for second in 0..=100 {
+            meter.sample(totals(second * 7), Timestamp(second as i64 * 1000));
+        }
+        assert_eq!(meter.rates(|t| t.messages_in), [7.0; 3]);
+    }
+
+    #[test]
+    fn a_new_day_begins_at_midnight() {
+        let meter = Meter::default();
+        let totals = |n: u64| Totals { messages_in: n, ..Totals::default() };
+        meter.sample(totals(5), Timestamp(DAY_MS));
+        meter.sample(totals(9), Timestamp(2 * DAY_MS));
+        assert_eq!(meter.mornings(), (totals(0), totals(9)));
+    }
+}
