@@ -120,15 +120,19 @@ impl Queue {
                 return QueueOffset(min.min(visible));
             }
         }
-        let min = self.find_min(floor);
+        let found = self.find_min(floor);
         let mut state = self.state.lock();
         let visible = self.visible_end(&mut state);
-        state.min = Some((floor, min));
+        if let Ok(min) = found {
+            state.min = Some((floor, min));
+        }
+        // While the index cannot be read, what is known is too low rather than too high: reading there says why.
+        let min = state.min.map_or(0, |(_, min)| min);
         QueueOffset(min.min(visible))
     }
 
     /// The first offset whose entry lies at `floor` or later; the next offset if there is none yet.
-    fn find_min(&self, floor: u64) -> u64 {
+    fn find_min(&self, floor: u64) -> Result<u64, ReadError> {
         let (base, end) = {
             let state = self.state.lock();
             (state.base, state.next())
@@ -137,12 +141,12 @@ impl Queue {
         let log_min = self.log.min();
         let lowest = match log_min {
             0 => 0,
-            _ => self.log.runs.first_offset(&self.topic, self.id, log_min).unwrap_or(base),
+            _ => self.log.runs.first_offset(&self.topic, self.id, log_min)?.unwrap_or(base),
         };
         // An entry that cannot be read counts as too old, so that reading it is not tried for ever.
         let is_old = |offset| self.spot(offset).is_none_or(|spot| spot.physical < floor);
         let is_whole = log_min >= floor;
-        if is_whole { lowest } else { partition(lowest, end, is_old) }
+        Ok(if is_whole { lowest } else { partition(lowest, end, is_old) })
     }
 
     /// The first offset that readers may not see yet: the end of the queue.

@@ -129,10 +129,16 @@ impl Runs {
     }
 
     /// The oldest offset of a queue that a run has which reaches beyond the start of the log.
-    pub(crate) fn first_offset(&self, topic: &Topic, id: QueueId, log_min: u64) -> Option<u64> {
-        let list = self.list.load();
-        let mut kept = list.iter().filter(|run| run.header.to > log_min);
-        kept.find_map(|run| run.row(topic, id).ok().flatten()).map(|row| row.first)
+    ///
+    /// A run that cannot be read is an error: to pass over it would hide messages that are there.
+    pub(crate) fn first_offset(&self, topic: &Topic, id: QueueId, log_min: u64) -> Result<Option<u64>, ReadError> {
+        for run in self.list.load().iter().filter(|run| run.header.to > log_min) {
+            let row = run.row(topic, id).map_err(|error| read_error(run, &error, &self.damaged))?;
+            if let Some(row) = row {
+                return Ok(Some(row.first));
+            }
+        }
+        Ok(None)
     }
 
     /// Where the first message of a queue behind an offset lies, as far as runs tell.

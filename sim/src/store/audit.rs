@@ -76,6 +76,10 @@ async fn walk(bench: &Bench, number: usize) -> Found {
                 patience -= 1;
                 rt::sleep(Duration::from_secs(1)).await;
             }
+            // While a file of the index could not be read, the first offset was not known.
+            Err(ReadError::NoOffset { min, .. }) if at == found.min && min > at && patience < REBUILD_SECONDS_MAX => {
+                (at, found.min) = (min, min);
+            }
             Err(error) => {
                 let what = format!("queue {number} cannot be read at {at}: {error}");
                 bench.ledger.lock().fail(Invariant::Honest, what);

@@ -205,9 +205,9 @@ impl Bench {
         let is_excused = match error {
             // After a failed sync the system may have thrown away what was written: the store has stopped for that.
             ReadError::Damaged { .. } => ledger.is_log_rotten || self.store.is_poisoned(),
-            ReadError::Rebuilding { .. } | ReadError::Io { .. } => ledger.may_reads_fail,
-            // Retention may have been faster; what is missing for good is found at the next start.
-            ReadError::NoRecord { .. } | ReadError::NoOffset { .. } => false,
+            // While the index cannot be read, a queue says too low an offset for its first.
+            ReadError::Rebuilding { .. } | ReadError::Io { .. } | ReadError::NoOffset { .. } => ledger.may_reads_fail,
+            ReadError::NoRecord { .. } => false,
         };
         if !is_excused {
             ledger.fail(Invariant::Honest, format!("{what}: an error without a cause: {error}"));
