@@ -14,7 +14,7 @@ mod tests;
 mod view;
 
 pub use query::Zone;
-pub use register::{Registered, Registration};
+pub use register::{RegisterError, Registered, Registration};
 pub use routes::Routes;
 pub use table::{Effect, Options, Table};
 pub use view::{Broker, TopicRoute, View};

@@ -5,6 +5,7 @@
 
 use crate::broker::all_topics;
 use crate::client::{Client, ClientError};
+use crate::nameserver::FIELD_COMPLETE;
 use crate::server::Call;
 use ::broker::Broker;
 use rt::Shutdown;
@@ -125,6 +126,7 @@ impl Registration {
         };
         let mut fields = Vec::new();
         header.write(&mut fields);
+        fields.push((FIELD_COMPLETE.to_owned(), "true".to_owned()));
         self.ask(server, RequestCode::REGISTER_BROKER, &fields, &body).await.map(drop)
     }
 

@@ -45,10 +45,38 @@ pub struct Registered {
     pub master_address: Option<String>,
 }
 
+/// Why a registration does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// A single topic of a replica whose others are not known: it must send all of them first.
+    #[error("broker {broker} with id {broker_id} is not registered; register all its topics before a single one")]
+    NotRegistered {
+        /// Name of the broker.
+        broker: String,
+        /// Number of the replica.
+        broker_id: i64,
+    },
+}
+
 impl Table {
     /// A replica registers. Its topics count if it is the master, or stands in for one.
-    pub fn register(&mut self, from: &Registration<'_>, now: Monotonic) -> (Registered, Vec<Effect>) {
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing has changed then.
+    pub fn register(
+        &mut self,
+        from: &Registration<'_>,
+        now: Monotonic,
+    ) -> Result<(Registered, Vec<Effect>), RegisterError> {
         let wrapper = &from.body.topic_config_serialize_wrapper;
+        let known = self.view.brokers.get(from.broker_name);
+        let is_known = known.is_some_and(|broker| broker.addresses.contains_key(&from.broker_id));
+        if !is_known && !from.is_complete && wrapper.topic_config_table.len() == 1 {
+            return Err(RegisterError::NotRegistered {
+                broker: from.broker_name.to_owned(),
+                broker_id: from.broker_id,
+            });
+        }
         if self.is_outdated(from, wrapper) {
             tracing::warn!(
                 broker = from.broker_name,
@@ -57,7 +85,7 @@ impl Table {
                 "another broker with a newer epoch has this name and id; the registration is ignored"
             );
             self.live.remove(from.cluster, from.address);
-            return (Registered::default(), Vec::new());
+            return Ok((Registered::default(), Vec::new()));
         }
         let known_version = self.live.get(from.cluster, from.address).map(|live| live.version);
         let (is_new_replica, lowest_before) = self.put_replica(from);
@@ -83,7 +111,7 @@ impl Table {
         );
         let has_new_lowest = lowest_before.is_some_and(|before| from.broker_id < before);
         let effects = if has_new_lowest { self.notify_min_broker(from.broker_name, None) } else { Vec::new() };
-        (self.master_of(from), effects)
+        Ok((self.master_of(from), effects))
     }
 
     /// Whether another address holds this name and id by a newer epoch.

@@ -51,7 +51,10 @@ impl NameServer {
         };
         self.adopt(connection);
         let now = self.host.clock.monotonic();
-        let (registered, effects) = self.routes.apply(|table| table.register(&from, now));
+        let (registered, effects) = self
+            .routes
+            .apply(|table| table.register(&from, now))
+            .map_err(|error| Reply::error(ResponseCode::SYSTEM_ERROR, error))?;
         self.tell(effects);
         let mut reply = Reply::ok();
         let fields = response::RegisterBroker {
