@@ -43,7 +43,7 @@ pub(super) async fn run(command: ClusterCommand) -> anyhow::Result<()> {
                 Err(error) => (Default::default(), Some(format!("{error:#}"))),
             };
             // Three averages (10 s, 1 min, 10 min) stand in one text; the first is the freshest.
-            let rate = |name: &str| runtime.get(name)?.split(' ').next()?.parse().ok();
+            let rate = |name: &str| runtime.get(name)?.split_whitespace().next()?.parse().ok();
             brokers.push(Broker {
                 cluster: data.cluster.clone(),
                 broker: data.broker_name.clone(),

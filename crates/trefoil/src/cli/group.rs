@@ -207,6 +207,9 @@ fn text(shown: &Shown) -> String {
     let head = ["TOPIC", "BROKER", "QUEUE", "CONSUMER OFFSET", "BROKER OFFSET", "LAG", "LAST CONSUMED"];
     let queues = table(head, queues);
     let member = |m: &Member| [m.client.clone(), m.address.clone(), m.language.clone(), m.version.clone()];
-    let members = table(["MEMBER", "ADDRESS", "LANGUAGE", "VERSION"], shown.members.iter().map(member));
+    let members = match shown.members.is_empty() {
+        true => "no members are connected\n".to_owned(),
+        false => table(["MEMBER", "ADDRESS", "LANGUAGE", "VERSION"], shown.members.iter().map(member)),
+    };
     format!("{queues}\n{members}\nlag {} in all\n", shown.lag)
 }

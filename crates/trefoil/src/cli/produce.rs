@@ -2,7 +2,7 @@
 
 use super::output::{progress, show, table};
 use super::remote::{Cluster, Connection, MODEL_TOPIC, Pending, masters_of};
-use super::{Format, Target};
+use super::{Format, Target, time};
 use anyhow::{Context as _, bail};
 use model::properties;
 use serde::Serialize;
@@ -261,11 +261,10 @@ impl Run<'_> {
     }
 }
 
-/// Unique ids in the form that clients of 4.x give: 16 bytes as hexadecimal digits, of which the last six tell time and
-/// order.
+/// Unique ids in the form that clients of 4.x give: 16 bytes as hexadecimal digits, of which the last six tell the time
+/// (ms since the month began) and a count.
 struct Ids {
     prefix: [u8; 10],
-    start_ms: i64,
     next: u16,
 }
 
@@ -274,11 +273,11 @@ impl Ids {
         let mut prefix = [0; 10];
         prefix[..8].copy_from_slice(&cluster.random().to_be_bytes());
         prefix[8..].copy_from_slice(&cluster.random().to_be_bytes()[..2]);
-        Self { prefix, start_ms: cluster.now_ms(), next: 0 }
+        Self { prefix, next: 0 }
     }
 
     fn next(&mut self, now_ms: i64) -> String {
-        let since = u32::try_from(now_ms.saturating_sub(self.start_ms)).unwrap_or(u32::MAX);
+        let since = u32::try_from(now_ms.saturating_sub(time::month_start(now_ms))).unwrap_or(u32::MAX);
         self.next = self.next.wrapping_add(1);
         let parts = [&self.prefix[..], &since.to_be_bytes(), &self.next.to_be_bytes()].concat();
         parts.iter().map(|byte| format!("{byte:02X}")).collect()

@@ -58,6 +58,12 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     is_good.then(|| days_of(year, month, day) * DAY_MS + since_midnight)
 }
 
+/// Ms since the epoch at which the month of a time began.
+pub(super) fn month_start(ms: i64) -> i64 {
+    let (year, month, _) = date_of(ms.div_euclid(DAY_MS));
+    days_of(year, month, 1) * DAY_MS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +85,6 @@ mod tests {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
         assert_eq!(text(0), "-");
+        assert_eq!(text(month_start(1_795_240_799_123)), "2026-11-01T00:00:00.000Z");
     }
 }

@@ -1,0 +1,108 @@
+//! Official clients against a fresh node. What they check is told in `e2e/README.md`.
+
+use crate::node::{self, Node};
+use crate::shell::{self, Program, command, root, target};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Java clients from their registry.
+pub(crate) const JAVA_4: &str = "4.9.8";
+const JAVA_5: &str = "5.5.0";
+const MAIN: &str = "io.trefoil.e2e.Main";
+
+/// Header encodings, as the Java clients call them.
+const ENCODINGS: [&str; 2] = ["JSON", "ROCKETMQ"];
+
+/// One kind of client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    Java,
+    Go,
+}
+
+impl Client {
+    pub(crate) const ALL: [Self; 2] = [Self::Java, Self::Go];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Java => "java",
+            Self::Go => "go",
+        }
+    }
+
+    /// The tool that is missing here, if one is.
+    pub(crate) fn missing(self) -> Option<&'static str> {
+        let tools: &[(&str, &[&str])] = match self {
+            Self::Java => &[("java", &["-version"]), ("javac", &["-version"]), ("mvn", &["-v"])],
+            Self::Go => &[("go", &["version"])],
+        };
+        tools.iter().find(|(name, args)| !shell::succeeds(name, args)).map(|(name, _)| *name)
+    }
+}
+
+/// Runs one kind of client, or all.
+pub(crate) fn run(only: Option<&str>) -> Result<()> {
+    let clients: Vec<_> =
+        Client::ALL.into_iter().filter(|client| only.is_none_or(|only| only == client.name())).collect();
+    if clients.is_empty() {
+        bail!("clients are java and go");
+    }
+    let program = node::build()?;
+    let mut failed = Vec::new();
+    for client in clients {
+        if let Some(tool) = client.missing() {
+            bail!("the {} clients need '{tool}', which is not here", client.name());
+        }
+        for (name, run) in programs(client, true)? {
+            if let Err(error) = against_fresh_node(&program, &name, run, &mut |_| {}) {
+                failed.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
+    }
+    Ok(())
+}
+
+/// Builds what one kind of client needs; gives each run by name. Not `thorough`: each client once.
+pub(crate) fn programs(client: Client, thorough: bool) -> Result<Vec<(String, Program)>> {
+    match client {
+        Client::Go => {
+            let program = target().join("e2e/go");
+            command("go").args(["build", "-o"]).args([&program]).args(["."]).dir(&root().join("e2e/go")).run()?;
+            Ok(vec![("e2e-go".to_owned(), command(program).args(["all"]))])
+        }
+        Client::Java => {
+            let mut runs = Vec::new();
+            for (version, usual) in [(JAVA_4, "JSON"), (JAVA_5, "ROCKETMQ")] {
+                let jars = java(version)?;
+                for encoding in ENCODINGS.into_iter().filter(|encoding| thorough || *encoding == usual) {
+                    let encoding_flag = format!("-Drocketmq.serialize.type={encoding}");
+                    let run = command("java").args(["-cp", &jars, &encoding_flag, MAIN, "all"]);
+                    runs.push((format!("e2e-java-{version}-{}", encoding.to_lowercase()), run));
+                }
+            }
+            Ok(runs)
+        }
+    }
+}
+
+/// Builds the Java programs against a client; gives the class path.
+pub(crate) fn java(version: &str) -> Result<String> {
+    let out: PathBuf = std::path::absolute(target().join("e2e").join(version))?;
+    let build = ["-q", "-B", "-f", "e2e/java/pom.xml"].map(str::to_owned);
+    let (version, dir) = (format!("-Drocketmq.version={version}"), format!("-DbuildDirectory={}", out.display()));
+    command("mvn").args(build).args([version, dir]).args(["package", "dependency:copy-dependencies"]).run()?;
+    Ok(format!("{0}/e2e.jar:{0}/dependency/*", out.display()))
+}
+
+/// Runs a client against a node of its own, and expects that both end well.
+pub(crate) fn against_fresh_node(program: &Path, name: &str, run: Program, each: &mut dyn FnMut(&str)) -> Result<()> {
+    println!("--- {name}");
+    let dir = node::fresh_dir(name)?;
+    let node = Node::start(program, &dir, &[])?;
+    let run = run.args(["--namesrv", node.address("nameserver")?]);
+    run.watch(each)?;
+    node.stop()
+}
