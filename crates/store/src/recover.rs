@@ -78,7 +78,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenEr
 /// Keeps other processes away.
 pub(crate) fn lock(host: &Host, options: &Options) -> Result<Box<dyn DiskLock>, OpenError> {
     let dir = &options.dir;
-    host.disk.create_dir(dir).map_err(failed("create", dir))?;
+    create_dir(&*host.disk, dir)?;
     let path = dir.join("lock");
     host.disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked { path: path.clone() },
@@ -86,12 +86,19 @@ pub(crate) fn lock(host: &Host, options: &Options) -> Result<Box<dyn DiskLock>, 
     })
 }
 
+fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
+    match disk.try_exists(dir).map_err(failed("look for", dir))? {
+        true => Ok(()),
+        false => disk.create_dir(dir).map_err(failed("create", dir)),
+    }
+}
+
 /// Finds the end of the log and completes the index.
 pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered), OpenError> {
     let disk = &*host.disk;
     let (log_dir, index_dir) = (log_dir(&options.dir), index_dir(&options.dir));
-    disk.create_dir(&log_dir).map_err(failed("create", &log_dir))?;
-    disk.create_dir(&index_dir).map_err(failed("create", &index_dir))?;
+    create_dir(disk, &log_dir)?;
+    create_dir(disk, &index_dir)?;
     let mut recovered = Recovered::default();
     let mut segments = open_segments(disk, &log_dir, &options, &mut recovered)?;
     let start = segments.first().map_or(0, |segment| segment.start);
@@ -100,8 +107,10 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
 
     let mut chain = chain::choose(disk, &index_dir, start..wanted_end).map_err(failed("read", &index_dir))?;
     // What is read now must not be lost later: runs and readers build on it.
-    for segment in segments.iter().filter(|segment| segment.end() > chain.end) {
-        segment.file.sync().map_err(failed("sync", &segment.path))?;
+    // Syncing a log that was just created can wait for the first append.
+    let is_new = segments.iter().all(|segment| segment.is_new());
+    for segment in segments.iter().filter(|segment| !is_new && segment.end() > chain.end) {
+        segment.sync(disk).map_err(failed("sync", &segment.path))?;
     }
     let parts = Parts { disk, index_dir: &index_dir, options: &options, segments: &segments };
     for gap in std::mem::take(&mut chain.gaps) {
@@ -202,6 +211,7 @@ fn open_segments(
     for (number, start) in starts.iter().enumerate() {
         let path = segment::path_of(dir, *start);
         let (segment, flaw) = Segment::open(disk, dir, *start).map_err(failed("open", &path))?;
+        let segment = Arc::new(segment);
         let is_last = number + 1 == starts.len();
         let damaged = |until: u64, reason: &str| Damage {
             position: PhysicalOffset(*start),
@@ -213,8 +223,8 @@ fn open_segments(
             Some(HeaderFlaw::Version(found)) => {
                 return Err(OpenError::Version { path, found, known: segment::VERSION });
             }
-            Some(HeaderFlaw::Empty) if is_last && is_blank(&segment).map_err(failed("read", &segment.path))? => {
-                // Its creation did not come to its end.
+            Some(_) if is_last && !was_durable(&segment).map_err(failed("read", &segment.path))? => {
+                // The machine stopped before the file was on disk, so nobody was told of anything in it.
                 disk.remove(&path).map_err(failed("remove", &path))?;
                 continue;
             }
@@ -226,7 +236,7 @@ fn open_segments(
             damage.position = PhysicalOffset(expected);
             recovered.damages.push(damage);
         }
-        segments.push(Arc::new(segment));
+        segments.push(segment);
     }
     let beyond =
         options.truncate_to.map(|to| to.0).filter(|to| segments.first().is_some_and(|first| *to <= first.start));
@@ -245,9 +255,9 @@ fn first_segment(disk: &dyn Disk, dir: &Path, options: &Options, start: u64) -> 
         .map_err(failed("create", &segment::path_of(dir, start)))
 }
 
-fn is_blank(segment: &Segment) -> io::Result<bool> {
-    let len = usize::try_from(SEGMENT_HEADER_LEN * 4).unwrap_or(usize::MAX);
-    Ok(segment.read(segment.start, len)?.iter().all(|byte| *byte == 0))
+fn was_durable(segment: &Arc<Segment>) -> io::Result<bool> {
+    let walk = Walk { segments: std::slice::from_ref(segment), durable: 0 };
+    walk.was_durable(segment.start + SEGMENT_HEADER_LEN)
 }
 
 fn remove_segments(disk: &dyn Disk, dir: &Path, segments: impl Iterator<Item = Arc<Segment>>) -> Result<(), OpenError> {

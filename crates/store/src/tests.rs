@@ -10,6 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod basics;
+mod damage;
+mod model_check;
+mod torn;
 
 pub(crate) fn draft(topic: &str, id: u32, body: &[u8], properties: &str) -> Draft {
     let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
@@ -85,4 +88,12 @@ pub(crate) fn records(store: &Store, entries: &[Entry]) -> Result<Vec<(QueueOffs
 
 pub(crate) fn queue(store: &Store, topic: &str, id: u32) -> Arc<Queue> {
     store.queue(&Topic::from_stored(topic), QueueId(id))
+}
+
+/// Reads all until nothing of the index is being built anew any more.
+pub(crate) async fn wait_for_index(store: &Store, queues: u32) {
+    let is_rebuilding = |id| matches!(bodies(store, &queue(store, "t", id)), Err(ReadError::Rebuilding { .. }));
+    while (0..queues).any(is_rebuilding) {
+        rt::sleep(std::time::Duration::from_millis(2)).await;
+    }
 }

@@ -103,10 +103,6 @@ impl Flusher {
         // Taken first: all of it lies below the end that is synced now.
         let mut waiting = std::mem::take(&mut *self.shared.board.waiting.lock());
         let (from, to) = (log.synced(), log.written());
-        #[cfg(feature = "planted-bugs")]
-        if log.has_bug(crate::PlantedBug::AckBeforeSync) {
-            waiting.calls.drain(..).for_each(Call::complete);
-        }
         let start = log.host.clock.monotonic();
         let is_synced = sync_segments(log, from, to);
         self.last = log.host.clock.monotonic();
@@ -166,7 +162,7 @@ fn sync_segments(log: &Log, from: u64, to: u64) -> bool {
     }
     for segment in log.segments.load().iter().filter(|segment| segment.start < to && from < segment.end()) {
         add(&log.stats.syncs, 1);
-        if let Err(error) = segment.file.sync() {
+        if let Err(error) = segment.sync(&*log.host.disk) {
             add(&log.stats.sync_errors, 1);
             log.set_poison(&segment.path, &error);
             return false;

@@ -22,11 +22,20 @@ impl Stage for Preparer {
             self.shared.ended(|ended| ended.prepare = true);
             return Step::Done;
         }
+        let Some(last) = log.segments.load().last().cloned() else { return Step::Wait };
+        // A file of the log is on disk before the one after it, so that recovery never finds a gap.
+        if let Err(error) = last.settle(&*log.host.disk) {
+            log.set_poison(&last.path, &error);
+            log.signals.flush.give();
+            return Step::Wait;
+        }
         let mut prepared = self.shared.prepared.0.lock();
-        let end = log.segments.load().last().map_or(0, |segment| segment.end());
+        let end = last.end();
         if prepared.as_ref().is_none_or(|segment| segment.start != end) {
             // Should it fail, the writer will when it comes so far, and tell those who wait.
+            let settled = |segment: Segment| segment.sync(&*log.host.disk).map(|()| segment);
             *prepared = create(&self.shared, end)
+                .and_then(settled)
                 .inspect_err(|error| tracing::warn!(%error, "cannot reserve space for the next file of the log yet"))
                 .ok();
         }

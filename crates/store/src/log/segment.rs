@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Bytes before the first entry.
@@ -35,6 +36,10 @@ pub(crate) struct Segment {
     pub(crate) path: Arc<Path>,
     pub(crate) file: Arc<dyn File>,
     map: OnceLock<Option<Arc<dyn Map>>>,
+    /// Whether it was created, not found.
+    is_created: bool,
+    /// Whether a power failure leaves the file's name.
+    is_settled: AtomicBool,
 }
 
 /// Why a segment's header is not to be trusted.
@@ -88,7 +93,7 @@ fn check_header(bytes: &[u8], start: u64) -> Result<u64, HeaderFlaw> {
 }
 
 impl Segment {
-    /// Creates the file durably, its space reserved.
+    /// Creates the file, its space reserved. It becomes durable by [`Segment::sync`].
     pub(crate) fn create(disk: &dyn Disk, dir: &Path, start: u64, len: u64, epoch: u32) -> io::Result<Self> {
         let path = path_of(dir, start);
         if disk.try_exists(&path)? {
@@ -96,16 +101,29 @@ impl Segment {
             disk.remove(&path)?;
         }
         let file = disk.create(&path, len)?;
-        let write = || {
-            file.write_at(&header(start, len, epoch), 0)?;
-            file.sync()?;
-            disk.sync_dir(dir)
-        };
-        if let Err(error) = write() {
+        if let Err(error) = file.write_at(&header(start, len, epoch), 0) {
             drop(disk.remove(&path));
             return Err(error);
         }
-        Ok(Self { start, len, path: path.into(), file, map: OnceLock::new() })
+        Ok(Self {
+            start,
+            len,
+            path: path.into(),
+            file,
+            map: OnceLock::new(),
+            is_created: true,
+            is_settled: AtomicBool::new(false),
+        })
+    }
+
+    /// Makes all that was written to it, and its name, survive a power failure.
+    pub(crate) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.file.sync()?;
+        if !self.is_settled.load(Ordering::Acquire) {
+            self.path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))?;
+            self.is_settled.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Opens an existing file; a header that cannot be trusted is told beside it, and name and length are used instead.
@@ -119,7 +137,9 @@ impl Segment {
             Ok(_) => (file_len, Some(HeaderFlaw::Damaged)),
             Err(flaw) => (file_len, Some(flaw)),
         };
-        Ok((Self { start, len, path: path.into(), file, map: OnceLock::new() }, flaw))
+        // Its creator may have died before its name was durable.
+        let is_settled = AtomicBool::new(false);
+        Ok((Self { start, len, path: path.into(), file, map: OnceLock::new(), is_created: false, is_settled }, flaw))
     }
 
     /// Where the file may hold anything but zeros, from a position on. Found out before any of it is read, because what
@@ -139,6 +159,16 @@ impl Segment {
             at = hole.max(data + 1);
         }
         Ok(ranges)
+    }
+
+    /// Syncs it if it never was.
+    pub(crate) fn settle(&self, disk: &dyn Disk) -> io::Result<()> {
+        if self.is_settled.load(Ordering::Acquire) { Ok(()) } else { self.sync(disk) }
+    }
+
+    /// Whether this process created it and it was never synced.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_created && !self.is_settled.load(Ordering::Acquire)
     }
 
     /// First position behind this file.

@@ -320,7 +320,10 @@ impl Writer {
         let mut waiting = Vec::new();
         for call in group.done.drain(..) {
             shared.inbox.release(&call);
-            if call.is_synced { waiting.push(call) } else { call.complete() }
+            let is_synced = call.is_synced;
+            #[cfg(feature = "planted-bugs")]
+            let is_synced = is_synced && !log.has_bug(crate::PlantedBug::AckBeforeSync);
+            if is_synced { waiting.push(call) } else { call.complete() }
         }
         shared.board.add(log, &mut waiting, &mut group.touched);
     }

@@ -109,6 +109,11 @@ impl<'a> Walk<'a> {
         Ok(Walked { end, flaw, is_batch_torn: is_batch_open })
     }
 
+    /// Whether an entry behind `position` tells that more than that was on disk once.
+    pub(crate) fn was_durable(self, position: u64) -> io::Result<bool> {
+        Ok(self.behind(position, u64::MAX)?.is_some())
+    }
+
     fn item(self, at: u64) -> io::Result<Item<'a>> {
         let Some(segment) = find(self.segments, at) else {
             let later = self.segments.iter().find(|segment| segment.start > at);

@@ -1,0 +1,199 @@
+//! A bit turned over anywhere is reported or repaired; nothing false is ever handed out.
+
+use super::*;
+use crate::log::segment::SEGMENT_HEADER_LEN;
+use proptest::prelude::*;
+use std::fs;
+use std::path::PathBuf;
+
+const MESSAGES: u32 = 240;
+
+fn body(number: u32) -> Vec<u8> {
+    let mut body = number.to_be_bytes().to_vec();
+    body.resize(4 + number as usize % 300, number as u8);
+    body
+}
+
+/// A closed store with messages in three queues.
+async fn filled() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    for number in 0..MESSAGES {
+        let append = message(&store, "t", number % 3, &body(number), &format!("UNIQ_KEY\u{1}u{number}\u{2}"));
+        store.append(vec![append]).unwrap().await.remove(0).unwrap();
+    }
+    store.close().await;
+    dir
+}
+
+fn files(dir: &Path, part: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir.join(part)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
+fn flip(path: &Path, at: u64, bit: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at as usize] ^= 1 << bit;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Reads every message; gives the numbers of those that are reported as damaged. No other may be missing or changed.
+fn lost(store: &Store) -> Vec<u32> {
+    let mut lost = Vec::new();
+    for id in 0..3 {
+        let queue = queue(store, "t", id);
+        assert_eq!(queue.min_offset().0, 0);
+        for offset in 0..u64::from(MESSAGES / 3) {
+            let number = offset as u32 * 3 + id;
+            let mut entries = Vec::new();
+            let read = queue.entries(QueueOffset(offset), 1, &mut entries).and_then(|()| records(store, &entries));
+            match read {
+                Ok(read) if read.is_empty() => lost.push(number),
+                Ok(read) => assert_eq!(read, [(QueueOffset(offset), body(number))]),
+                Err(ReadError::Damaged { .. }) => lost.push(number),
+                Err(ReadError::NoOffset { .. }) => lost.push(number),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    lost
+}
+
+/// The used bytes of the log: file, position in it.
+fn places(dir: &Path) -> Vec<(PathBuf, u64)> {
+    #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
+    let used = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+    };
+    // A file that was only prepared may be removed and made anew.
+    files(dir, "log")
+        .into_iter()
+        .filter(|path| used(path) > SEGMENT_HEADER_LEN)
+        .flat_map(|path| (0..used(&path)).map(move |at| (path.clone(), at)).collect::<Vec<_>>())
+        .collect()
+}
+
+#[tokio::test]
+async fn damage_of_the_log_is_reported_at_its_place_when_read() {
+    let dir = filled().await;
+    let places = places(dir.path());
+    for step in (0..places.len()).step_by(places.len() / 60) {
+        let (path, at) = &places[step];
+        flip(path, *at, (step % 8) as u8);
+        let (store, _) = open(small(dir.path()));
+        let found = lost(&store);
+        assert!(found.len() <= 1, "{found:?} lost by byte {at} of {}", path.display());
+        assert_eq!(store.stats().damaged_reads.load(std::sync::atomic::Ordering::Relaxed), found.len() as u64);
+        drop(store);
+        flip(path, *at, (step % 8) as u8);
+    }
+    let (store, _) = open(small(dir.path()));
+    assert_eq!(lost(&store), Vec::<u32>::new());
+}
+
+#[tokio::test]
+async fn damage_of_the_log_is_reported_when_the_index_is_rebuilt() {
+    let dir = filled().await;
+    let places = places(dir.path());
+    let last = places.last().unwrap().clone();
+    for step in (0..places.len()).step_by(places.len() / 40) {
+        let (path, at) = &places[step];
+        let bit = (step % 8) as u8;
+        flip(path, *at, bit);
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+        let (store, recovered) = open(small(dir.path()));
+        let start: u64 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let position = start + at;
+        let found = lost(&store);
+        let is_told = recovered.damages.iter().any(|damage| (damage.position.0..=damage.until.0).contains(&position));
+        // Bytes of padding carry nothing, and the last entry cannot be told from a torn one.
+        let is_last = *path == last.0 && last.1 - at < 400;
+        assert!(
+            is_told || found.is_empty() || is_last,
+            "byte {at} of {}: {recovered:?}, lost {found:?}",
+            path.display()
+        );
+        assert!(found.len() <= 1, "byte {at} of {}: {found:?} {recovered:?}", path.display());
+        let is_cut = recovered.cut.is_some();
+        drop(store);
+        if is_cut {
+            // Its bytes are gone for good.
+            break;
+        }
+        flip(path, *at, bit);
+    }
+}
+
+#[tokio::test]
+async fn a_new_end_is_found_behind_damage_and_appends_go_on() {
+    let dir = filled().await;
+    let first = files(dir.path(), "log").remove(0);
+    flip(&first, SEGMENT_HEADER_LEN + 40, 3);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!(recovered.damages.len(), 1, "{recovered:?}");
+    assert_eq!(recovered.damages[0].position, PhysicalOffset(SEGMENT_HEADER_LEN));
+    assert_eq!(lost(&store), [0]);
+    let queue = queue(&store, "t", 0);
+    assert!(matches!(queue.entries(QueueOffset(0), 9, &mut Vec::new()), Err(ReadError::Damaged { .. })));
+    assert_eq!(queue.readable_from(QueueOffset(0)), Ok(QueueOffset(1)));
+    assert_eq!(send(&store, "t", 0, b"more").await.queue_offset.0, u64::from(MESSAGES / 3));
+}
+
+#[tokio::test]
+async fn any_derived_file_may_be_lost_or_damaged() {
+    let dir = filled().await;
+    let runs = files(dir.path(), "index");
+    assert!(runs.len() > 2);
+    for (number, path) in runs.iter().enumerate() {
+        if !path.try_exists().unwrap() {
+            continue;
+        }
+        let len = fs::metadata(path).unwrap().len();
+        match number % 3 {
+            0 => fs::remove_file(path).unwrap(),
+            1 => fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len / 2).unwrap(),
+            _ => flip(path, len / 3, 1),
+        }
+        let (store, recovered) = open(small(dir.path()));
+        assert_eq!((recovered.damages.len(), recovered.cut.clone()), (0, None));
+        let found = settled(&store).await;
+        assert_eq!(found, Vec::<u32>::new(), "{}", path.display());
+    }
+}
+
+/// Reads all, once the index is built anew.
+async fn settled(store: &Store) -> Vec<u32> {
+    wait_for_index(store, 3).await;
+    lost(store)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn garbage_of_any_kind_in_a_segment_never_panics(
+        at in 0usize..16_000,
+        garbage in proptest::collection::vec(any::<u8>(), 1..600),
+        is_index_lost in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = filled().await;
+            let path = files(dir.path(), "log").remove(1);
+            #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
+            let mut bytes = fs::read(&path).unwrap();
+            let end = bytes.len().min(at + garbage.len());
+            bytes[at..end].copy_from_slice(&garbage[..end - at]);
+            #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
+            fs::write(&path, bytes).unwrap();
+            if is_index_lost {
+                fs::remove_dir_all(dir.path().join("index")).unwrap();
+            }
+            let (store, _) = open(small(dir.path()));
+            assert!(lost(&store).len() < 20);
+        });
+    }
+}
