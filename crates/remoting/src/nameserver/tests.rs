@@ -1,1 +1,219 @@
+use super::*;
+use crate::client::Client;
+use crate::server::{Options, Response, Server};
+use cluster::metadata;
+use rt::ShutdownTrigger;
+use rt::sim::{self, Power, SimHost, World};
+use std::net::SocketAddr;
+use std::time::Duration;
+use wire::remoting::body::{DataVersion, RegisterBrokerBody, TopicConfig, TopicRouteData};
+use wire::remoting::registration;
 
+const PORT: u16 = 9876;
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// A name server on one simulated machine and a client on another.
+struct Site {
+    machine: SimHost,
+    client: Client,
+    stop: ShutdownTrigger,
+}
+
+async fn site(world: &World) -> Site {
+    let machine = world.host("ns");
+    let (stop, name_server) = serve(&machine).await;
+    machine.spawn(name_server);
+    Site { client: Client::new(world.host("client").boot()), machine, stop }
+}
+
+/// Everything a name server does, as one future.
+async fn serve(machine: &SimHost) -> (ShutdownTrigger, impl Future<Output = ()> + use<>) {
+    let host = machine.boot();
+    let metadata = machine.spawn({
+        let host = host.clone();
+        async move { Metadata::open(&host, "/data/nameserver", metadata::Options::default()) }
+    });
+    let metadata = metadata.await.unwrap().unwrap();
+    let name_server = NameServer::new(&host, metadata);
+    let addr = SocketAddr::new(machine.ip(), PORT);
+    let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
+    let server = Server::bind(&host, addr, Options::default(), None, door).await.unwrap();
+    let (stop, shutdown) = ShutdownTrigger::new();
+    (stop, async move {
+        tokio::join!(server.serve(shutdown.clone()), name_server.run(shutdown));
+    })
+}
+
+impl Site {
+    async fn ask(&self, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Response {
+        self.client.call("ns:9876", &Call { code: code.0, fields, body }, WITHIN).await.unwrap()
+    }
+
+    async fn check(&self, code: RequestCode, fields: &[(&str, &str)], expected: (ResponseCode, &str)) {
+        let answer = self.ask(code, fields, &[]).await;
+        let body = String::from_utf8_lossy(&answer.body);
+        let text = answer.remark.as_deref().unwrap_or(&body);
+        assert_eq!((ResponseCode(answer.code), text), expected, "{code}");
+    }
+
+    async fn register(&self, more: &[(&str, &str)], body: &[u8]) -> Response {
+        let mut fields = vec![
+            ("brokerName", "b"),
+            ("brokerAddr", "h:1"),
+            ("clusterName", "c"),
+            ("haServerAddr", "h:2"),
+            ("brokerId", "0"),
+        ];
+        fields.extend(more);
+        self.ask(RequestCode::REGISTER_BROKER, &fields, body).await
+    }
+}
+
+fn topics() -> RegisterBrokerBody {
+    let mut body = RegisterBrokerBody::default();
+    let wrapper = &mut body.topic_config_serialize_wrapper;
+    wrapper.data_version = DataVersion { state_version: 0, timestamp: 5, counter: 1 };
+    for (name, flag) in [("t", 0), ("u", 3), ("v", 2)] {
+        let config = TopicConfig { topic_name: name.into(), topic_sys_flag: flag, ..TopicConfig::default() };
+        wrapper.topic_config_table.insert(name.into(), config);
+    }
+    body
+}
+
+#[test]
+fn brokers_register_and_clients_find_their_topics() {
+    sim::run(1, |world| async move {
+        let site = site(&world).await;
+        for compressed in [false, true] {
+            let body = registration::encode(&topics(), compressed);
+            let crc = model::record::body_crc(&body).to_string();
+            let more = [("compressed", if compressed { "true" } else { "false" }), ("bodyCrc32", crc.as_str())];
+            let answer = site.register(&more, &body).await;
+            assert_eq!((answer.code, answer.remark), (0, None));
+            assert_eq!(site.register(&[("bodyCrc32", "77")], &body).await.code, ResponseCode::SYSTEM_ERROR.0);
+        }
+        let route = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &[("topic", "t")], &[]).await;
+        let route: TopicRouteData = serde_json::from_slice(&route.body).unwrap();
+        assert_eq!(route.broker_datas[0].broker_addrs[&0], "h:1");
+        assert_eq!((route.queue_datas[0].write_queue_nums, route.queue_datas[0].perm), (16, 6));
+        let missing = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &[("topic", "none")], &[]).await;
+        assert_eq!(missing.code, ResponseCode::TOPIC_NOT_EXIST.0);
+        let remark = missing.remark.unwrap();
+        assert!(remark.starts_with("No topic route info in name server for the topic: none"), "{remark}");
+        let ok = |text| (ResponseCode::SUCCESS, text);
+        site.check(RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER, &[], ok(r#"{"topicList":["t","u","v"]}"#)).await;
+        site.check(RequestCode::GET_TOPICS_BY_CLUSTER, &[("cluster", "x")], ok(r#"{"topicList":[]}"#)).await;
+        site.check(RequestCode::GET_UNIT_TOPIC_LIST, &[], ok(r#"{"topicList":["u"]}"#)).await;
+        site.check(RequestCode::GET_HAS_UNIT_SUB_TOPIC_LIST, &[], ok(r#"{"topicList":["u","v"]}"#)).await;
+        site.check(RequestCode::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, &[], ok(r#"{"topicList":["v"]}"#)).await;
+        let system = r#"{"topicList":["b","c"],"brokerAddr":"h:1"}"#;
+        site.check(RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_NS, &[], ok(system)).await;
+        let members = [("clusterName", "c"), ("brokerName", "b")];
+        let group = r#"{"brokerMemberGroup":{"cluster":"c","brokerName":"b","brokerAddrs":{"0":"h:1"}}}"#;
+        site.check(RequestCode::GET_BROKER_MEMBER_GROUP, &members, ok(group)).await;
+        let wiped = site.ask(RequestCode::WIPE_WRITE_PERM_OF_BROKER, &[("brokerName", "b")], &[]).await;
+        assert_eq!(wiped.fields, [("wipeTopicCount".to_owned(), "3".to_owned())]);
+        let added = site.ask(RequestCode::ADD_WRITE_PERM_OF_BROKER, &[("brokerName", "b")], &[]).await;
+        assert_eq!(added.fields, [("addTopicCount".to_owned(), "3".to_owned())]);
+        site.check(RequestCode::DELETE_TOPIC_IN_NAMESRV, &[("topic", "v")], ok("")).await;
+        site.check(RequestCode::GET_TOPICS_BY_CLUSTER, &[("cluster", "c")], ok(r#"{"topicList":["t","u"]}"#)).await;
+        site.check(
+            RequestCode(9999),
+            &[],
+            (ResponseCode::REQUEST_CODE_NOT_SUPPORTED, " request type 9999 not supported"),
+        )
+        .await;
+        site.stop.fire();
+    });
+}
+
+#[test]
+fn a_broker_is_forgotten_when_its_connection_ends() {
+    sim::run(2, |world| async move {
+        let site = site(&world).await;
+        let machine = world.host("broker");
+        let broker =
+            Site { client: Client::new(machine.boot()), machine: machine.clone(), stop: ShutdownTrigger::new().0 };
+        let body = registration::encode(&topics(), false);
+        let registered = machine.spawn(async move {
+            let code = broker.register(&[], &body).await.code;
+            let version = DataVersion { state_version: 0, timestamp: 5, counter: 1 };
+            let ask = [("brokerName", "b"), ("brokerAddr", "h:1"), ("clusterName", "c"), ("brokerId", "0")];
+            let body = serde_json::to_vec(&version).unwrap();
+            let answer = broker.ask(RequestCode::QUERY_DATA_VERSION, &ask, &body).await;
+            assert_eq!(answer.fields, [("changed".to_owned(), "false".to_owned())]);
+            assert_eq!(answer.body, body);
+            assert_eq!(broker.ask(RequestCode::BROKER_HEARTBEAT, &ask, &[]).await.code, 0);
+            // The connection lives as long as the client does.
+            rt::spawn(async move {
+                rt::sleep(Duration::from_secs(3600)).await;
+                drop(broker);
+            });
+            code
+        });
+        assert_eq!(registered.await.unwrap(), 0);
+        let route = [("topic", "t")];
+        assert_eq!(site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, &[]).await.code, 0);
+        machine.crash(Power::Kept);
+        rt::sleep(Duration::from_secs(1)).await;
+        let gone = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, &[]).await;
+        assert_eq!(gone.code, ResponseCode::TOPIC_NOT_EXIST.0);
+        site.stop.fire();
+    });
+}
+
+#[test]
+fn a_silent_broker_expires() {
+    sim::run(3, |world| async move {
+        let site = site(&world).await;
+        let body = registration::encode(&topics(), false);
+        site.register(&[("heartbeatTimeoutMillis", "20000")], &body).await;
+        rt::sleep(Duration::from_secs(15)).await;
+        let route = [("topic", "t")];
+        assert_eq!(site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, &[]).await.code, 0);
+        rt::sleep(Duration::from_secs(11)).await;
+        let gone = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, &[]).await;
+        assert_eq!(gone.code, ResponseCode::TOPIC_NOT_EXIST.0);
+        site.stop.fire();
+    });
+}
+
+#[test]
+fn texts_and_configuration_survive_the_power() {
+    sim::run(4, |world| async move {
+        let site = site(&world).await;
+        let ok = (ResponseCode::SUCCESS, "");
+        let order = [("namespace", "ORDER_TOPIC_CONFIG"), ("key", "t"), ("value", "b:4")];
+        site.check(RequestCode::PUT_KV_CONFIG, &order, ok).await;
+        site.check(RequestCode::PUT_KV_CONFIG, &[("namespace", "n"), ("key", "gone"), ("value", "x")], ok).await;
+        site.check(RequestCode::DELETE_KV_CONFIG, &[("namespace", "n"), ("key", "gone")], ok).await;
+        let answer = site.register(&[], &registration::encode(&topics(), false)).await;
+        assert_eq!(answer.body, br#"{"table":{"t":"b:4"}}"#.as_slice());
+        let config = b"# comment\nscanNotActiveBrokerInterval = 700\n".as_slice();
+        assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], config).await.code, 0);
+        let refused = [
+            (b"listenPort=1".as_slice(), ResponseCode::INVALID_PARAMETER),
+            (b"orderMessageEnable=perhaps", ResponseCode::INVALID_PARAMETER),
+            (b"kvConfigPath=/etc/passwd", ResponseCode::NO_PERMISSION),
+        ];
+        for (body, code) in refused {
+            assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], body).await.code, code.0);
+        }
+        site.machine.crash(Power::Lost);
+        let (_stop, again) = serve(&site.machine).await;
+        site.machine.spawn(again);
+        let key = [("namespace", "ORDER_TOPIC_CONFIG"), ("key", "t")];
+        assert_eq!(
+            site.ask(RequestCode::GET_KV_CONFIG, &key, &[]).await.fields,
+            [("value".to_owned(), "b:4".to_owned())]
+        );
+        let missing = (ResponseCode::QUERY_NOT_FOUND, "No config item, Namespace: n Key: gone");
+        site.check(RequestCode::GET_KV_CONFIG, &[("namespace", "n"), ("key", "gone")], missing).await;
+        let list = (ResponseCode::SUCCESS, r#"{"table":{"t":"b:4"}}"#);
+        site.check(RequestCode::GET_KVLIST_BY_NAMESPACE, &[("namespace", "ORDER_TOPIC_CONFIG")], list).await;
+        let none = (ResponseCode::QUERY_NOT_FOUND, "No config item, Namespace: n");
+        site.check(RequestCode::GET_KVLIST_BY_NAMESPACE, &[("namespace", "n")], none).await;
+        let config = site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body;
+        assert!(String::from_utf8_lossy(&config).contains("scanNotActiveBrokerInterval=700\n"));
+    });
+}
