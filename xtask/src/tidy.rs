@@ -116,8 +116,7 @@ fn source(name: &str, text: &str, wrong: &mut Vec<String>) {
 
 /// The name that a line declares.
 fn declared(line: &str) -> Option<&str> {
-    let mut words =
-        line.trim_start().split_whitespace().skip_while(|word| word.starts_with("pub") || *word == "unsafe");
+    let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub") || *word == "unsafe");
     let is_declaration = matches!(words.next()?, "struct" | "enum" | "trait" | "mod" | "type" | "union");
     let name = words.next()?.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
     is_declaration.then_some(name)

@@ -92,6 +92,7 @@ struct Run<'a> {
 
 pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
     let cluster = command.target.cluster();
+    let is_new = cluster.route(&command.topic).await?.is_none();
     let queues = queues(&cluster, &command).await?;
     let total = command.messages.len() as u64 * command.count;
     let ids = Ids::new(&cluster);
@@ -101,7 +102,11 @@ pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
     let result = run.all().await;
     run.bar.finish_and_clear();
     result?;
-    run.report()
+    run.report()?;
+    match is_new {
+        true => run.cluster.wait_for_route(&command.topic, &[]).await,
+        false => Ok(()),
+    }
 }
 
 async fn queues(cluster: &Cluster, command: &Produce) -> anyhow::Result<Vec<Queue>> {

@@ -15,6 +15,9 @@ use wire::remoting::{FrameWriter, RequestCode, ResponseCode, request};
 
 /// Topic whose route tells where topics that do not exist yet may be created.
 pub(super) const MODEL_TOPIC: &str = model::system::AUTO_CREATE_TOPIC;
+/// How often, and how long after each other, a new topic is looked for at the name server: 5 s in all.
+const ROUTE_TRIES: u32 = 250;
+const ROUTE_PAUSE: Duration = Duration::from_millis(20);
 /// Id of a broker that takes writes.
 const MASTER_ID: i64 = 0;
 
@@ -114,6 +117,18 @@ impl Cluster {
             Err(error) if is_refused(&error, ResponseCode::TOPIC_NOT_EXIST) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits until the name server knows that some brokers serve a topic that was just created: they tell it right after.
+    pub(super) async fn wait_for_route(&self, topic: &str, masters: &[Master]) -> anyhow::Result<()> {
+        for _ in 0..ROUTE_TRIES {
+            let known = self.route(topic).await?.map(|route| masters_of(&route.broker_datas));
+            if known.is_some_and(|known| masters.iter().all(|master| known.contains(master))) {
+                return Ok(());
+            }
+            rt::sleep(ROUTE_PAUSE).await;
+        }
+        bail!("the topic '{topic}' is created, but the name server has not heard of it from all brokers")
     }
 
     /// Who serves a topic.

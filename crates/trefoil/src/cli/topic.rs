@@ -216,6 +216,7 @@ async fn create(command: &Create) -> anyhow::Result<()> {
     for master in &masters {
         cluster.ask(&master.addr, RequestCode::UPDATE_AND_CREATE_TOPIC, |out| request.write(out), b"").await?;
     }
+    cluster.wait_for_route(topic, &masters).await?;
     let brokers: Vec<_> = masters.iter().map(|master| master.name.as_str()).collect();
     let value = serde_json::json!({ "topic": topic, "brokers": brokers, "queues": queues });
     let text = || format!("topic '{topic}' has {queues} queues on {}\n", brokers.join(", "));

@@ -2,7 +2,7 @@ use super::*;
 use std::path::Path;
 
 fn faults(given: Result<Vec<Given>, Faults>) -> String {
-    match given.and_then(|given| resolve(given)) {
+    match given.and_then(resolve) {
         Ok(_) => "none".to_owned(),
         Err(faults) => faults.to_string(),
     }

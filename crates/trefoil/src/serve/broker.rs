@@ -18,10 +18,9 @@ use store::{Flush, Store};
 
 /// How far below the broker's port the one for the VIP channel lies.
 const VIP_DISTANCE: u16 = 2;
+const SECONDS_PER_HOUR: u64 = 3600;
 /// Tries to find two free ports at that distance.
 const FREE_PORT_TRIES: usize = 32;
-/// Time between two looks for messages that are too old.
-const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 /// How long a start waits for name servers; the rest happens in the background.
 const REGISTER_AT_START_MAX: Duration = Duration::from_secs(2);
 
@@ -73,8 +72,7 @@ pub(super) async fn start(
     serving.push(rt::spawn(registration.run(doors.ending)));
 
     let (background_end, background_ending) = ShutdownTrigger::new();
-    let retention = retain(Arc::clone(&broker), settings.clone(), background_ending.clone());
-    let background = vec![rt::spawn(Arc::clone(&broker).run(background_ending)), rt::spawn(retention)];
+    let background = vec![rt::spawn(Arc::clone(&broker).run(background_ending))];
     Ok(Running { broker, port, vip_port, doors: serving, background, background_end })
 }
 
@@ -143,6 +141,8 @@ fn options(settings: &Settings, advertised: SocketAddr) -> ::broker::Options {
         auto_create_topics: settings.auto_create_topics,
         auto_create_groups: settings.auto_create_groups,
         default_topic_queues: settings.default_topic_queues,
+        retention: Duration::from_secs(settings.retention_hours.saturating_mul(SECONDS_PER_HOUR)),
+        retention_bytes: settings.retention_bytes,
         ..::broker::Options::new(advertised)
     }
 }
@@ -174,27 +174,4 @@ async fn free_port(host: &Host, hosts: &Hosts, asked: u16) -> Result<u16, StartE
         }
     }
     Err(failed(any, std::io::Error::other("no two free ports at a distance of two were found")))
-}
-
-/// Removes messages that are too old or too many, until shutdown.
-async fn retain(broker: Arc<Broker>, settings: Settings, shutdown: Shutdown) {
-    let host = broker.host().clone();
-    let age_ms = i64::try_from(settings.retention_hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX);
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.wait() => return,
-            () = rt::sleep(RETENTION_PERIOD) => {}
-        }
-        let before = host.clock.now().0.saturating_sub(age_ms);
-        let keep = settings.retention_bytes.unwrap_or(u64::MAX);
-        let store = broker.store().clone();
-        match host.run_blocking(move || store.retain(before, keep)).await {
-            Ok(removed) if removed.segments > 0 => {
-                tracing::info!(files = removed.segments, bytes = removed.bytes, "old messages removed");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "old messages cannot be removed; the disk may fill up"),
-        }
-    }
 }

@@ -57,6 +57,28 @@ pub(super) fn log(page: &mut Page, store: &Store) {
     }
 }
 
+/// What goes in and out.
+pub(super) fn traffic(page: &mut Page, broker: &Broker) {
+    let totals = broker.totals();
+    for (name, help, count) in [
+        ("trefoil_messages_in_total", "Messages stored.", totals.messages_in),
+        ("trefoil_messages_out_total", "Messages handed out to pulls.", totals.messages_out),
+        ("trefoil_bytes_out_total", "Bytes of messages handed out to pulls.", totals.bytes_out),
+        ("trefoil_pulls_found_total", "Pulls that found messages.", totals.pulls_found),
+        ("trefoil_pulls_missed_total", "Pulls that found none.", totals.pulls_missed),
+    ] {
+        page.single(name, Counter, help, count);
+    }
+    let name = "trefoil_messages_per_second";
+    page.metric(name, Gauge, "Messages in and out per second, averaged over the last 10 s, minute and 10 minutes.");
+    let rates = [("in", broker.meter().rates(|t| t.messages_in)), ("out", broker.meter().rates(|t| t.messages_out))];
+    for (direction, rates) in rates {
+        for (over, rate) in ["10s", "1m", "10m"].into_iter().zip(rates) {
+            page.sample(name, &[("direction", direction), ("over", over)], rate);
+        }
+    }
+}
+
 /// Topics, queues and how far groups are.
 pub(super) fn queues(page: &mut Page, broker: &Broker) {
     let topics = broker.all_topics();
