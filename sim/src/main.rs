@@ -22,6 +22,9 @@ struct Arguments {
     /// Puts a bug into the store, which must be found.
     #[arg(long)]
     planted: Option<Planted>,
+    /// Runs each seed twice and compares the traces.
+    #[arg(long)]
+    twice: bool,
     /// Prints a line per seed; for one seed, all events.
     #[arg(long)]
     verbose: bool,
@@ -73,16 +76,35 @@ fn range(text: &str) -> Result<std::ops::Range<u64>> {
     Ok(from.parse()?..to.parse()?)
 }
 
+/// Whether two runs of a seed are the same; prints where they part.
+fn is_repeated(first: &Report, second: &Report) -> bool {
+    if (first.trace, first.events) == (second.trace, second.events) {
+        return true;
+    }
+    println!("seed {} does not repeat itself", first.seed);
+    let parting = first.last.iter().zip(&second.last).position(|(first, second)| first != second);
+    let at = parting.unwrap_or_else(|| first.last.len().min(second.last.len()));
+    for (name, report) in [("first", first), ("second", second)] {
+        println!("{name} run:");
+        report.last.iter().take(at + 3).skip(at.saturating_sub(5)).for_each(|line| println!("  {line}"));
+    }
+    false
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(arguments.seeds, |seed| seed..seed + 1);
     let planted = arguments.planted.map(Planted::bug);
     let (mut events, mut acknowledged, count) = (0, 0, seeds.end.saturating_sub(seeds.start));
     for seed in seeds {
-        let mut report: Report = match arguments.level {
+        let run = || match arguments.level {
             Level::Store => sim::store::run(seed, planted),
             Level::Node => sim::node::run(seed, planted),
         };
+        let mut report: Report = run();
+        if arguments.twice && !is_repeated(&report, &run()) {
+            return ExitCode::FAILURE;
+        }
         if !arguments.verbose {
             report.last.drain(..report.last.len().saturating_sub(LINES));
         }

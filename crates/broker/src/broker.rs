@@ -1,5 +1,6 @@
 //! The broker: what it owns, how it starts, and what it does by itself as time passes.
 
+use crate::consume::reset::Resets;
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::topic::{TopicState, Topics, system_topics};
@@ -7,13 +8,12 @@ use crate::{Meter, Options, Publish, PublishError, Totals, delay};
 use cluster::metadata::{Change, Metadata};
 use model::{Group, GroupConfig, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
-use rt::{Host, Shutdown, Timestamp};
+use rt::{Host, Shutdown, Timestamp, watch};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{Queue, Store};
-use tokio::sync::watch;
 
 /// How often silent clients and stale locks are looked for.
 const EXPIRY_SCAN_SECONDS: u64 = 10;
@@ -29,6 +29,9 @@ pub struct Broker {
     topics: Topics,
     groups: Groups,
     locks: Mutex<QueueLocks>,
+    resets: Mutex<Resets>,
+    /// Counts resets, so that waiting pulls look again.
+    resets_pressed: watch::Sender<u64>,
     /// Changes of topics go one after the other, so that memory and metadata agree.
     changing: tokio::sync::Mutex<()>,
     topics_changed: watch::Sender<u64>,
@@ -57,6 +60,8 @@ impl Broker {
             topics,
             groups: Groups::default(),
             locks: Mutex::default(),
+            resets: Mutex::default(),
+            resets_pressed: watch::channel(0).0,
             changing: tokio::sync::Mutex::default(),
             topics_changed: watch::channel(0).0,
             meter: Meter::default(),
@@ -201,6 +206,14 @@ impl Broker {
 
     pub(crate) fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    pub(crate) fn resets(&self) -> &Mutex<Resets> {
+        &self.resets
+    }
+
+    pub(crate) fn resets_pressed(&self) -> &watch::Sender<u64> {
+        &self.resets_pressed
     }
 
     /// Locks on queues held by members of orderly groups.

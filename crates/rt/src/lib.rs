@@ -20,6 +20,7 @@ mod shutdown;
 pub mod sim;
 mod stage;
 mod task;
+pub mod watch;
 
 pub use clock::{Clock, RealClock, Timestamp};
 pub use disk::{Access, Disk, DiskLock, File, Map, RealDisk, Space};

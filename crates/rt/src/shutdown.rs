@@ -1,6 +1,6 @@
 //! Telling every part of a process to finish.
 
-use tokio::sync::watch;
+use crate::watch;
 
 /// Asks for shutdown; also when dropped.
 pub struct ShutdownTrigger(watch::Sender<bool>);

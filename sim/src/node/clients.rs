@@ -4,8 +4,8 @@ use super::connection::{Answer, Connection};
 use super::ledger::{Id, Ledger};
 use crate::Invariant;
 use bytes::BytesMut;
-use model::properties;
 use model::record::{Record, announced_len};
+use model::{properties, system};
 use parking_lot::Mutex;
 use rt::sim::SeededRandom;
 use rt::{Host, Random};
@@ -13,8 +13,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::request::{PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset};
-use wire::remoting::{Encoding, FrameWriter, RequestCode, ResponseCode, batch};
+use wire::remoting::body::TopicRouteData;
+use wire::remoting::request::{GetRoute, PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset};
+use wire::remoting::{Encoding, FrameWriter, RequestCode, ResponseCode, batch, loose_json};
 
 /// The topic of all messages.
 pub(super) const TOPIC: &str = "orders";
@@ -32,7 +33,7 @@ pub(super) struct Client {
     pub(super) host: Host,
     pub(super) random: SeededRandom,
     pub(super) encoding: Encoding,
-    pub(super) broker: SocketAddr,
+    pub(super) name_server: SocketAddr,
     pub(super) ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -57,8 +58,29 @@ impl Client {
         }
     }
 
+    /// Asks the name server where the topic is and connects to its broker.
     async fn connect(&self) -> io::Result<Connection> {
-        Connection::open(&self.host, self.broker, self.encoding).await
+        let mut names = Connection::open(&self.host, self.name_server, self.encoding).await?;
+        // A topic that no broker has told of yet is created by the first send, through the default topic.
+        let addr = match self.route(&mut names, TOPIC).await? {
+            Some(addr) => addr,
+            None => self.route(&mut names, system::AUTO_CREATE_TOPIC).await?.ok_or(io::ErrorKind::NotFound)?,
+        };
+        Connection::open(&self.host, addr, self.encoding).await
+    }
+
+    async fn route(&self, names: &mut Connection, topic: &str) -> io::Result<Option<SocketAddr>> {
+        let ask = GetRoute { topic, accept_standard_json_only: Some(true) };
+        let answer = names.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, |fields| ask.write(fields), b"").await?;
+        match answer.code {
+            ResponseCode::SUCCESS => {
+                let route: TopicRouteData = loose_json::from_slice(&answer.body).map_err(io::Error::other)?;
+                let master = route.broker_datas.first().and_then(|broker| broker.broker_addrs.get(&0));
+                Ok(master.and_then(|addr| addr.parse().ok()))
+            }
+            ResponseCode::TOPIC_NOT_EXIST => Ok(None),
+            code => Err(io::Error::other(format!("route of {topic}: {code:?} {}", answer.remark))),
+        }
     }
 
     async fn produce_on_one_connection(&self) -> io::Result<()> {

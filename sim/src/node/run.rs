@@ -2,7 +2,7 @@
 
 use super::clients::{Client, TOPIC};
 use super::ledger::Ledger;
-use super::serve::{self, BROKER_PORT};
+use super::serve::{self, NAME_SERVER_PORT};
 use crate::{Invariant, Report, panics, seeded};
 use parking_lot::Mutex;
 use rt::Random;
@@ -20,7 +20,7 @@ const START_SECONDS_MAX: u64 = 30;
 const DRAIN_SECONDS_MAX: u64 = 300;
 
 /// Longest work between two stops, in simulated milliseconds.
-const WORK_MS_MAX: u64 = 4000;
+const WORK_MS_MAX: u64 = 6000;
 
 /// Runs one seed.
 #[must_use]
@@ -41,6 +41,7 @@ fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
 struct Run {
     world: World,
     random: SeededRandom,
+    names: SimHost,
     node: SimHost,
     producers: Vec<(SimHost, Client)>,
     consumers: Vec<(SimHost, Client)>,
@@ -53,7 +54,7 @@ impl Run {
     fn new(world: World) -> Self {
         let random = world.random().fork(1);
         let ledger = Arc::new(Mutex::new(Ledger::new(world.trace().clone(), TOPIC)));
-        let node = world.host("node");
+        let (names, node) = (world.host("names"), world.host("node"));
         let client = |name: String, encoding| {
             let machine = world.host(&name);
             let client = Client {
@@ -61,7 +62,7 @@ impl Run {
                 host: machine.boot(),
                 random: random.fork(u64::from(machine.ip().is_ipv4()) + 100 * world.trace().events()),
                 encoding,
-                broker: SocketAddr::new(node.ip(), BROKER_PORT),
+                name_server: SocketAddr::new(names.ip(), NAME_SERVER_PORT),
                 ledger: Arc::clone(&ledger),
             };
             (machine, client)
@@ -71,10 +72,11 @@ impl Run {
         let consumers = (0..2).map(|n| client(format!("consumer-{n}"), encodings[1 - n])).collect();
         let options = serve::store_options(&random);
         world.trace().note(format_args!("{options:?}"));
-        Self { random, node, producers, consumers, ledger, options, world, stops: 0 }
+        Self { random, names, node, producers, consumers, ledger, options, world, stops: 0 }
     }
 
     async fn all(&mut self) {
+        self.start_name_server();
         for (machine, client) in &self.producers {
             machine.spawn(client.clone().produce());
         }
@@ -101,9 +103,15 @@ impl Run {
         self.take_panics();
     }
 
+    fn start_name_server(&self) {
+        let starting = serve::start_name_server(self.names.boot(), self.names.ip());
+        self.names.spawn(async move { starting.await.expect("a name server starts on a sound disk") });
+    }
+
     async fn start(&self) -> bool {
         let host = self.node.boot();
-        let starting = self.node.spawn(serve::start(host, self.node.ip(), self.options.clone()));
+        let starting =
+            self.node.spawn(serve::start_broker(host, self.node.ip(), self.names.ip(), self.options.clone()));
         let why = match rt::timeout(Duration::from_secs(START_SECONDS_MAX), starting).await {
             Ok(Ok(Ok(()))) => return true,
             Ok(Ok(Err(error))) => error.to_string(),
@@ -136,7 +144,7 @@ impl Run {
             3 => {
                 let clients = self.producers.iter().chain(&self.consumers);
                 let far = clients.map(|(machine, _)| machine.ip()).filter(|_| self.random.coin());
-                net.partition([self.node.ip()], far.collect::<Vec<_>>());
+                net.partition([self.node.ip(), self.names.ip()], far.collect::<Vec<_>>());
             }
             4 | 5 => net.heal(),
             6 => net.set_delay_max(Duration::from_millis(1 + self.random.below(200))),
@@ -145,6 +153,11 @@ impl Run {
                 let by = i64::try_from(self.random.below(60_000)).unwrap_or(0) - 30_000;
                 self.world.trace().note(format_args!("the node's wall clock jumps by {by} ms"));
                 self.node.clock().jump_wall(by);
+            }
+            9 if self.random.below(4) == 0 => {
+                self.stops += 1;
+                self.names.crash(if self.random.coin() { Power::Lost } else { Power::Kept });
+                self.start_name_server();
             }
             _ => {}
         }

@@ -2,9 +2,12 @@
 
 use anyhow::{Context, Result};
 use broker::Broker;
-use cluster::metadata::Metadata;
+use cluster::metadata::{self, Metadata};
 use remoting::broker::BrokerDoor;
-use remoting::server::{self, Server};
+use remoting::client::Client;
+use remoting::nameserver::NameServer;
+use remoting::register::Registration;
+use remoting::server::{self, Door, Server};
 use rt::sim::SeededRandom;
 use rt::{Host, ShutdownTrigger};
 use std::net::{IpAddr, SocketAddr};
@@ -15,11 +18,17 @@ use store::Store;
 /// Where clients find the broker.
 pub(super) const BROKER_PORT: u16 = 10_911;
 
+/// Where clients and brokers find the name server.
+pub(super) const NAME_SERVER_PORT: u16 = 9876;
+
 /// Folder of the messages.
 const STORE_DIR: &str = "/data/store";
 
 /// Folder of topics, groups and offsets.
 const METADATA_DIR: &str = "/data/metadata";
+
+/// Folder of the name server's own texts.
+const NAMES_DIR: &str = "/data/nameserver";
 
 /// A store of small files, so that short runs see many of them. Flush is the default: an acknowledgement is durable.
 pub(super) fn store_options(random: &SeededRandom) -> store::Options {
@@ -34,20 +43,42 @@ pub(super) fn store_options(random: &SeededRandom) -> store::Options {
     }
 }
 
-/// Starts broker and door; they run until the host crashes.
-pub(super) async fn start(host: Host, ip: IpAddr, options: store::Options) -> Result<()> {
+/// Starts a name server and its door; they run until the host crashes.
+pub(super) async fn start_name_server(host: Host, ip: IpAddr) -> Result<()> {
+    let metadata = Metadata::open(&host, NAMES_DIR, metadata::Options::default())?;
+    let name_server = NameServer::new(&host, metadata);
+    let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
+    let addr = SocketAddr::new(ip, NAME_SERVER_PORT);
+    let server = Server::bind(&host, addr, server::Options::default(), None, door).await?;
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    rt::spawn(name_server.run(shutdown.clone()));
+    rt::spawn(until_crash(server.serve(shutdown), trigger));
+    Ok(())
+}
+
+/// Starts broker, door and registration; they run until the host crashes.
+pub(super) async fn start_broker(host: Host, ip: IpAddr, names: IpAddr, options: store::Options) -> Result<()> {
     let addr = SocketAddr::new(ip, BROKER_PORT);
     let (store, recovered) = Store::open(&host, options).context("the store does not open")?;
     anyhow::ensure!(recovered.damages.is_empty(), "damage that nobody did: {:?}", recovered.damages);
-    let metadata = Metadata::open(&host, METADATA_DIR, cluster::metadata::Options::default())?;
+    let metadata = Metadata::open(&host, METADATA_DIR, metadata::Options::default())?;
     let broker = Broker::new(host.clone(), store, metadata, broker::Options::new(addr));
-    let (trigger, shutdown) = ShutdownTrigger::new();
     let door = Arc::new(BrokerDoor::new(Arc::clone(&broker)));
     let server = Server::bind(&host, addr, server::Options::default(), None, door).await?;
-    rt::spawn(broker.run(shutdown.clone()));
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    rt::spawn(Arc::clone(&broker).run(shutdown.clone()));
+    rt::spawn(until_crash(server.serve(shutdown.clone()), trigger));
+    let names = SocketAddr::new(names, NAME_SERVER_PORT).to_string();
+    let registration = Registration::new(broker, Client::new(host), vec![names], addr.to_string());
     rt::spawn(async move {
-        server.serve(shutdown).await;
-        drop(trigger);
+        registration.register_all().await;
+        registration.run(shutdown).await;
     });
     Ok(())
+}
+
+/// Holds the trigger: dropping it would ask for shutdown.
+async fn until_crash(serving: impl Future<Output = ()>, trigger: ShutdownTrigger) {
+    serving.await;
+    drop(trigger);
 }

@@ -10,11 +10,11 @@ use super::{Change, MetadataLog, Options, ProposeError, Version};
 use arc_swap::ArcSwap;
 use model::{Group, QueueId, QueueOffset, Topic};
 use parking_lot::Mutex;
-use rt::{BoxFuture, Host, Signal, StageHandle};
+use rt::{BoxFuture, Host, Signal, StageHandle, watch};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 pub use super::offsets::Advance;
 
