@@ -15,7 +15,7 @@ mod send;
 mod table;
 mod topic;
 
-pub(crate) use topic::all_topics;
+pub(crate) use topic::{topic_table, topics_version};
 
 use crate::reply::Reply;
 use crate::server::{Connection, Door, Work};

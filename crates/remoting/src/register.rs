@@ -1,28 +1,58 @@
 //! A broker's registration with its name servers, ours or the original's.
 //!
-//! The whole of it is sent when topics changed and once in a while; in between name servers are only asked whether what
-//! they have is current, which counts as a sign of life.
+//! The whole of it is sent first, and when topics were deleted; after other changes only what changed, if the name server
+//! still has the version before. In between name servers are only asked whether what they have is current, which counts
+//! as a sign of life.
 
-use crate::broker::all_topics;
+use crate::broker::{topic_table, topics_version};
 use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
 use crate::server::Call;
-use ::broker::Broker;
+use ::broker::{Broker, TopicState};
 use rt::Shutdown;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::body::RegisterBrokerBody;
+use wire::remoting::body::{DataVersion, RegisterBrokerBody};
 use wire::remoting::request::{QueryDataVersion, RegisterBroker, UnregisterBroker};
 use wire::remoting::{RequestCode, registration};
 
-/// Time between two signs of life.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Time between two signs of life; also the longest time for which a name server that was restarted lacks this broker.
+const PERIOD: Duration = Duration::from_secs(10);
+/// Time until the next attempt after one that failed.
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// How long a name server may take.
 const TIMEOUT: Duration = Duration::from_secs(6);
 /// Time to wait after a change of topics, so that changes that come together are told together.
 const GATHER: Duration = Duration::from_millis(5);
 /// Time after which name servers that have not heard of this broker forget it.
 const HEARTBEAT_TIMEOUT_MS: i64 = 120_000;
+
+/// What a name server was told last.
+struct Told {
+    version: DataVersion,
+    topics: HashMap<String, Arc<TopicState>>,
+}
+
+impl Told {
+    /// What there is to tell now. The version is read first: a topic that changes in between is told again later.
+    fn now(broker: &Broker) -> Self {
+        let version = topics_version(broker);
+        let topics = broker.all_topics().into_iter().map(|state| (state.config.topic.to_string(), state));
+        Self { version, topics: topics.collect() }
+    }
+
+    /// The topics that are new or changed since `before`; `None` if some are gone.
+    fn since(&self, before: &Self) -> Option<Vec<&TopicState>> {
+        if before.topics.keys().any(|topic| !self.topics.contains_key(topic)) {
+            return None;
+        }
+        let is_new = |(topic, state): &(&String, &Arc<TopicState>)| {
+            before.topics.get(*topic).is_none_or(|known| !Arc::ptr_eq(known, state))
+        };
+        Some(self.topics.iter().filter(is_new).map(|(_, state)| &**state).collect())
+    }
+}
 
 /// Who registers, and where.
 pub struct Registration {
@@ -43,7 +73,7 @@ impl Registration {
     /// Registers with every name server once; those that do not answer are logged and asked again later.
     pub async fn register_all(&self) {
         for server in &self.name_servers {
-            if let Err(error) = self.register(server).await {
+            if let Err(error) = self.register(server, None).await {
                 tracing::warn!(%error, "cannot register with a name server; trying again");
             }
         }
@@ -66,29 +96,49 @@ impl Registration {
 
     async fn keep(self: Arc<Self>, server: String, shutdown: Shutdown) {
         let mut changed = self.broker.topics_changed();
+        let (mut told, mut pause) = (None, Duration::ZERO);
         loop {
             let topics_changed = tokio::select! {
                 biased;
                 () = shutdown.wait() => break,
+                () = rt::sleep(pause) => false,
                 changed = changed.changed() => changed.is_ok(),
-                () = rt::sleep(PERIOD) => false,
             };
             if topics_changed {
                 rt::sleep(GATHER).await;
                 changed.mark_unchanged();
             }
-            let current = !topics_changed && self.is_current(&server).await.unwrap_or(false);
-            if !current && let Err(error) = self.register(&server).await {
-                tracing::warn!(%error, "cannot register with a name server; trying again");
-            }
+            pause = match self.tell(&server, &mut told).await {
+                Ok(()) => PERIOD,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot register with a name server; trying again");
+                    RETRY_PERIOD
+                }
+            };
         }
         if let Err(error) = self.unregister(&server).await {
             tracing::warn!(%error, "cannot withdraw from a name server; it will notice by itself");
         }
     }
 
-    /// Whether the name server has the newest topics.
-    async fn is_current(&self, server: &str) -> Result<bool, ClientError> {
+    /// Brings a name server up to date, or gives a sign of life if it is.
+    async fn tell(&self, server: &str, told: &mut Option<Told>) -> Result<(), ClientError> {
+        // A name server that was restarted does not have what it was told: then all is told again.
+        let is_kept = match told {
+            Some(told) => self.has_version(server, &told.version).await?,
+            None => false,
+        };
+        let before = told.take().filter(|_| is_kept);
+        if before.as_ref().is_some_and(|before| before.version == topics_version(&self.broker)) {
+            *told = before;
+            return Ok(());
+        }
+        *told = Some(self.register(server, before).await?);
+        Ok(())
+    }
+
+    /// Whether a name server has this version of the topics.
+    async fn has_version(&self, server: &str, version: &DataVersion) -> Result<bool, ClientError> {
         let options = self.broker.options();
         let header = QueryDataVersion {
             broker_name: &options.broker_name,
@@ -98,18 +148,21 @@ impl Registration {
         };
         let mut fields = Vec::new();
         header.write(&mut fields);
-        let version = all_topics(&self.broker).data_version;
-        let body = wire::remoting::loose_json::to_vec(&version, wire::remoting::loose_json::Dialect::Strict);
+        let body = wire::remoting::loose_json::to_vec(version, wire::remoting::loose_json::Dialect::Strict);
         let answer = self.ask(server, RequestCode::QUERY_DATA_VERSION, &fields, &body).await?;
         Ok(answer.fields.iter().any(|(name, value)| name == "changed" && value == "false"))
     }
 
-    async fn register(&self, server: &str) -> Result<(), ClientError> {
+    /// Tells all topics, or those that changed since `before`.
+    async fn register(&self, server: &str, before: Option<Told>) -> Result<Told, ClientError> {
         let options = self.broker.options();
-        let body = RegisterBrokerBody {
-            topic_config_serialize_wrapper: all_topics(&self.broker),
-            filter_server_list: Vec::new(),
-        };
+        let now = Told::now(&self.broker);
+        let changed = before.and_then(|before| now.since(&before).filter(|changed| !changed.is_empty()));
+        let is_complete = changed.is_none();
+        let topics = changed.unwrap_or_else(|| now.topics.values().map(|state| &**state).collect());
+        let mut table = topic_table(topics.into_iter().map(|state| &state.config));
+        table.data_version = now.version;
+        let body = RegisterBrokerBody { topic_config_serialize_wrapper: table, filter_server_list: Vec::new() };
         let body = registration::encode(&body, false);
         let header = RegisterBroker {
             broker_name: &options.broker_name,
@@ -126,8 +179,9 @@ impl Registration {
         };
         let mut fields = Vec::new();
         header.write(&mut fields);
-        fields.push((FIELD_COMPLETE.to_owned(), "true".to_owned()));
-        self.ask(server, RequestCode::REGISTER_BROKER, &fields, &body).await.map(drop)
+        fields.push((FIELD_COMPLETE.to_owned(), is_complete.to_string()));
+        self.ask(server, RequestCode::REGISTER_BROKER, &fields, &body).await?;
+        Ok(now)
     }
 
     async fn unregister(&self, server: &str) -> Result<(), ClientError> {

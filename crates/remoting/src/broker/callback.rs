@@ -7,15 +7,11 @@ use rt::BoxFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::body::{MessageQueue, QueueOffset, ResetOffsetBody, ResetOffsetList};
-use wire::remoting::loose_json::{Dialect, to_vec};
-use wire::remoting::{Language, RequestCode, ResponseCode};
+use wire::remoting::{RequestCode, ResponseCode};
 
 /// A client behind a connection.
 pub(super) struct Channel {
     pub(super) connection: Arc<Connection>,
-    pub(super) language: u8,
-    pub(super) broker_name: String,
 }
 
 impl ClientChannel for Channel {
@@ -34,21 +30,6 @@ impl ClientChannel for Channel {
                 fields: &[("consumerGroup", group.as_str())],
                 body: b"",
             }),
-            Notice::OffsetsReset { topic, group, timestamp, offsets } => {
-                let timestamp = timestamp.to_string();
-                let fields = [
-                    ("topic", topic.as_str()),
-                    ("group", group.as_str()),
-                    ("timestamp", timestamp.as_str()),
-                    ("isForce", "true"),
-                ];
-                let body = self.reset_body(topic.as_str(), offsets);
-                self.connection.notify(&Call {
-                    code: RequestCode::RESET_CONSUMER_CLIENT_OFFSET.0,
-                    fields: &fields,
-                    body: &body,
-                })
-            }
         };
         if let Err(error) = sent {
             tracing::debug!(peer = %self.connection.peer(), %error, "a notice did not reach a client");
@@ -68,27 +49,6 @@ impl ClientChannel for Channel {
             }
             Err(AskError::Refused { code: answer.code, remark: answer.remark.unwrap_or_default() })
         })
-    }
-}
-
-impl Channel {
-    /// The C++ client reads a list, all others a map whose keys are queues.
-    fn reset_body(&self, topic: &str, offsets: &[(model::QueueId, model::QueueOffset)]) -> Vec<u8> {
-        let broker_name = self.broker_name.clone();
-        let values = offsets.iter().map(|(queue, offset)| (queue.0 as i32, offset.0 as i64));
-        if self.language == Language::CPP.0 {
-            let table = values.map(|(queue_id, offset)| QueueOffset {
-                broker_name: broker_name.clone(),
-                offset,
-                queue_id,
-                topic: topic.to_owned(),
-            });
-            return to_vec(&ResetOffsetList { offset_table: table.collect() }, Dialect::Loose);
-        }
-        let table = values.map(|(queue_id, offset)| {
-            (MessageQueue { broker_name: broker_name.clone(), queue_id, topic: topic.to_owned() }, offset)
-        });
-        to_vec(&ResetOffsetBody { offset_table: table.collect() }, Dialect::Loose)
     }
 }
 

@@ -20,11 +20,7 @@ pub(super) async fn heartbeat(request: &Request, header: &Header<'_>) -> Outcome
     let broker = &request.broker;
     let member = Member {
         client_id: data.client_id.clone(),
-        channel: Arc::new(Channel {
-            connection: Arc::clone(&request.connection),
-            language: header.language,
-            broker_name: broker.options().broker_name.clone(),
-        }),
+        channel: Arc::new(Channel { connection: Arc::clone(&request.connection) }),
         language: header.language,
         version: header.version,
         last_seen: broker.now(),

@@ -35,6 +35,17 @@ pub(super) fn version_body(version: model::DataVersion) -> DataVersion {
     DataVersion { state_version: version.state_version, timestamp: version.timestamp, counter: version.counter }
 }
 
+/// The version of a broker's topics.
+pub(crate) fn topics_version(broker: &Broker) -> DataVersion {
+    version_body(broker.metadata().read().topics_version)
+}
+
+/// Topics without a version.
+pub(crate) fn topic_table<'a>(topics: impl Iterator<Item = &'a TopicConfig>) -> TopicConfigWrapper {
+    let topic_config_table = topics.map(|config| (config.topic.to_string(), topic_body(config))).collect();
+    TopicConfigWrapper { topic_config_table, ..TopicConfigWrapper::default() }
+}
+
 fn refuse(remark: impl ToString) -> Reply {
     Reply::error(ResponseCode::INVALID_PARAMETER, remark)
 }
@@ -125,16 +136,11 @@ pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
 
 /// All topics with their version: what name servers, slaves and tools ask for.
 #[must_use]
-pub(crate) fn all_topics(broker: &Broker) -> TopicConfigWrapper {
+fn all_topics(broker: &Broker) -> TopicConfigWrapper {
+    // The version comes first: a topic that changes in between is then told again with the next version, not lost.
+    let data_version = topics_version(broker);
     let topics = broker.all_topics();
-    TopicConfigWrapper {
-        topic_config_table: topics
-            .iter()
-            .map(|state| (state.config.topic.to_string(), topic_body(&state.config)))
-            .collect(),
-        data_version: version_body(broker.metadata().read().topics_version),
-        ..TopicConfigWrapper::default()
-    }
+    TopicConfigWrapper { data_version, ..topic_table(topics.iter().map(|state| &state.config)) }
 }
 
 pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
