@@ -1,6 +1,6 @@
 //! What operators ask: settings, progress, lag, resets.
 
-use crate::client::{Ask, AskError, Notice};
+use crate::client::{Ask, AskError};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker};
 use bytes::Bytes;
@@ -55,7 +55,7 @@ impl Broker {
     pub(crate) fn check_topic_config(&self, config: &TopicConfig) -> Result<(), AdminError> {
         Topic::new(config.topic.as_str())?;
         let name = config.topic.as_str();
-        if system::is_closed_to_clients(name) {
+        if system::is_system_topic(name) || system::is_closed_to_clients(name) {
             return Err(AdminError::SystemTopic { topic: name.to_owned() });
         }
         for (what, queues) in [("readQueueNums", config.read_queues), ("writeQueueNums", config.write_queues)] {
@@ -230,7 +230,8 @@ impl Broker {
     }
 
     /// Resets a group to a time (ms since the epoch; −1: the end) in one topic, or in one queue of it to an offset.
-    /// Offsets move forward past the time only if `force`. Members are told. Durable on return.
+    /// Offsets move forward past the time only if `force`. Members follow with their
+    /// next pull. Durable on return.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -262,15 +263,13 @@ impl Broker {
         let reason = format!("reset to time {timestamp} by an operator");
         let reset = Change::OffsetsReset { reason, entries: entries.collect() };
         self.metadata().propose(reset).await.map_err(|error| AdminError::Metadata(error.to_string()))?;
-        if let Some(view) = self.consumers(group.as_str()) {
-            let notice = Notice::OffsetsReset {
-                topic: topic.config.topic.clone(),
-                group: group.clone(),
-                timestamp,
-                offsets: offsets.clone(),
-            };
-            view.members.values().for_each(|member| member.channel.notify(&notice));
+        let now = self.now();
+        let mut resets = self.resets().lock();
+        for (queue, offset) in &offsets {
+            resets.press((group.clone(), topic.config.topic.clone(), *queue), *offset, now);
         }
+        drop(resets);
+        self.resets_pressed().send_modify(|count| *count += 1);
         Ok(offsets)
     }
 

@@ -1,7 +1,7 @@
 //! How the broker reaches a client, whatever door it came through.
 
 use bytes::Bytes;
-use model::{Group, QueueId, QueueOffset, Topic};
+use model::{Group, Topic};
 use rt::BoxFuture;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,17 +11,6 @@ use std::time::Duration;
 pub enum Notice {
     /// Members of a group came or went: assign queues anew.
     MembersChanged(Group),
-    /// Offsets of a group were reset: continue from these.
-    OffsetsReset {
-        /// The topic.
-        topic: Topic,
-        /// The group.
-        group: Group,
-        /// The time to which was reset, for the client's log.
-        timestamp: i64,
-        /// New offsets.
-        offsets: Vec<(QueueId, QueueOffset)>,
-    },
 }
 
 /// A question to a client. Bodies are the protocol's own and pass through untouched.

@@ -3,4 +3,5 @@
 pub(crate) mod filter;
 pub(crate) mod offsets;
 pub(crate) mod pull;
+pub(crate) mod reset;
 pub(crate) mod send_back;

@@ -188,7 +188,7 @@ pub enum AdminError {
         allowed: String,
     },
     /// The topic belongs to the system.
-    #[error("the topic '{topic}' is conflict with system topic; choose another name")]
+    #[error("The topic[{topic}] is conflict with system topic; choose another name")]
     SystemTopic {
         /// Its name.
         topic: String,

@@ -185,6 +185,10 @@ impl Broker {
                 if parts.is_empty() || parts.len() > BATCH_MESSAGES_MAX {
                     return Err(PublishError::Batch { reason: "it must have 1 to 65,535 messages" });
                 }
+                let len = parts.iter().map(|part| part.body.len()).sum();
+                if len > self.options().message_bytes_max {
+                    return Err(PublishError::BodyTooLarge { len, max: self.options().message_bytes_max });
+                }
                 if target.is_retry() {
                     return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });
                 }

@@ -86,10 +86,26 @@ impl Broker {
     pub fn advance_offset(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> Result<(), OffsetError> {
         let queue = self.queue(topic, queue_id)?;
         if let Ok(offset) = u64::try_from(offset) {
-            let group = Group::from_stored(group);
-            self.metadata().advance(&group, queue.topic(), queue.id(), QueueOffset(offset));
+            self.commit(&Group::from_stored(group), &queue, QueueOffset(offset));
         }
         Ok(())
+    }
+
+    /// Remembers an offset, unless it lies beyond the end of the queue, where nobody can have consumed, or a reset is
+    /// being pressed that the group has not followed yet.
+    pub(crate) fn commit(&self, group: &Group, queue: &Queue, offset: QueueOffset) {
+        if offset > queue.max_offset() {
+            tracing::warn!(%group, topic = %queue.topic(), queue = %queue.id(), %offset, "a commit beyond the end is ignored");
+            return;
+        }
+        {
+            let mut resets = self.resets().lock();
+            let key = || (group.clone(), queue.topic().clone(), queue.id());
+            if !resets.is_empty() && resets.ignores_commit(&key(), self.now()) {
+                return;
+            }
+        }
+        self.metadata().advance(group, queue.topic(), queue.id(), offset);
     }
 
     /// Waits until every offset remembered so far is durable.

@@ -2,7 +2,6 @@
 
 use super::filter::TagFilter;
 use crate::group::Subscription;
-use crate::topic::TopicState;
 use crate::{Broker, PullError};
 use bytes::BytesMut;
 use model::{Group, QueueOffset};
@@ -132,7 +131,7 @@ pub struct Parked {
 /// What a pull reads, and how.
 struct Reader {
     broker: Arc<Broker>,
-    topic: Arc<TopicState>,
+    group: Group,
     queue: Arc<Queue>,
     filter: Arc<Subscription>,
     from: QueueOffset,
@@ -149,9 +148,21 @@ impl Parked {
     pub async fn finish(mut self) -> Result<Pulled, PullError> {
         let clock = Arc::clone(&self.reader.broker.host().clock);
         let deadline = clock.monotonic() + self.wait;
+        let mut resets = self.reader.broker.resets_pressed().subscribe();
         loop {
             let left = deadline.saturating_sub(clock.monotonic());
-            let arrived = rt::timeout(left, self.reader.queue.wait_beyond(self.reader.from)).await;
+            let news = async {
+                tokio::select! {
+                    biased;
+                    () = self.reader.queue.wait_beyond(self.reader.from) => {}
+                    // The sender lives as long as the broker that the reader holds.
+                    _ = resets.changed() => {}
+                }
+            };
+            let arrived = rt::timeout(left, news).await;
+            if let Some(next) = self.reader.reset() {
+                return Ok(self.reader.moved_to(next));
+            }
             let pulled = self.reader.read()?;
             let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
             if arrived.is_err() || !goes_on {
@@ -170,12 +181,14 @@ impl Broker {
     /// [`PullError`].
     pub fn pull(self: &Arc<Self>, ask: &Pull<'_>) -> Result<PullStep, PullError> {
         let reader = self.reader(ask)?;
+        if let Some(next) = reader.reset() {
+            return Ok(PullStep::Ready(reader.moved_to(next)));
+        }
         let pulled = reader.read()?;
         if let Some(commit) = ask.commit
             && let Ok(offset) = u64::try_from(commit)
         {
-            let group = Group::from_stored(ask.group);
-            self.metadata().advance(&group, &reader.topic.config.topic, reader.queue.id(), QueueOffset(offset));
+            self.commit(&Group::from_stored(ask.group), &reader.queue, QueueOffset(offset));
         }
         match ask.wait {
             Some(wait) if pulled.outcome == PullOutcome::NotFound && !wait.is_zero() => {
@@ -221,7 +234,7 @@ impl Broker {
                 .map_or(options.pull_bytes_max, |max| (max.max(1) as usize).min(options.pull_bytes_max)),
             suggested_broker: group.broker_id.0,
             broker: Arc::clone(self),
-            topic,
+            group: group.group.clone(),
             queue,
             filter,
         })
@@ -254,6 +267,20 @@ impl Broker {
 }
 
 impl Reader {
+    /// Where a reset sends this pull.
+    fn reset(&self) -> Option<QueueOffset> {
+        let mut resets = self.broker.resets().lock();
+        if resets.is_empty() {
+            return None;
+        }
+        let key = (self.group.clone(), self.queue.topic().clone(), self.queue.id());
+        resets.redirect(&key, self.from, self.broker.now())
+    }
+
+    fn moved_to(&self, next: QueueOffset) -> Pulled {
+        self.pulled(PullOutcome::Moved, next, self.queue.min_offset(), self.queue.max_offset())
+    }
+
     fn pulled(&self, outcome: PullOutcome, next: QueueOffset, min: QueueOffset, max: QueueOffset) -> Pulled {
         Pulled {
             outcome,

@@ -1,5 +1,5 @@
 use crate::node::Node;
-use broker::OffsetError;
+use broker::{OffsetError, PullOutcome};
 use model::Group;
 use rt::sim::run;
 
@@ -32,5 +32,28 @@ fn a_new_group_starts_at_zero_on_a_young_topic_unless_it_asks_not_to() {
         node.send("t", "x").await.unwrap();
         assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 0);
         assert!(matches!(node.broker.consumer_offset("g", "t", 0, false).await, Err(OffsetError::NotFound)));
+    });
+}
+
+#[test]
+fn a_reset_holds_against_members_that_go_on_from_where_they_are() {
+    run(23, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for _ in 0..10 {
+            node.send("t", "x").await.unwrap();
+        }
+        node.broker.advance_offset("g", "t", 0, 10).unwrap();
+        let group = Group::new("g").unwrap();
+        node.broker.reset_offsets(&group, "t", Some((0, Some(4))), 0, true).await.unwrap();
+        node.broker.advance_offset("g", "t", 0, 10).unwrap();
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 4);
+        let pulled = node.pull("g", "t", 10, "*").await.unwrap();
+        assert_eq!((pulled.outcome, pulled.next.0), (PullOutcome::Moved, 4));
+        assert_eq!(node.pull("g", "t", 4, "*").await.unwrap().messages(), 6);
+        node.broker.advance_offset("g", "t", 0, 10).unwrap();
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 10);
+        node.broker.advance_offset("g", "t", 0, 99).unwrap();
+        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 10);
     });
 }

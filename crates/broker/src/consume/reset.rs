@@ -1,0 +1,77 @@
+//! Resets that the members of a group have not followed yet.
+//!
+//! A member goes on from where it is and commits that, so a reset must be pressed: until a pull asks for the offset that
+//! was set, pulls are answered with it and commits are ignored. A pure state machine: time comes in.
+
+use model::{Group, QueueId, QueueOffset, Topic};
+use rt::Timestamp;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A reset that nobody followed for so long is no longer pressed; the offset stays as it was set.
+const EXPIRY: Duration = Duration::from_secs(120);
+
+type Key = (Group, Topic, QueueId);
+
+/// Resets being pressed.
+#[derive(Default)]
+pub(crate) struct Resets(HashMap<Key, (QueueOffset, Timestamp)>);
+
+impl Resets {
+    pub(crate) fn press(&mut self, key: Key, offset: QueueOffset, now: Timestamp) {
+        self.0.insert(key, (offset, now));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where a pull at `asked` must go on instead; none if it may go on. A pull at the offset that was set follows the
+    /// reset and ends it.
+    pub(crate) fn redirect(&mut self, key: &Key, asked: QueueOffset, now: Timestamp) -> Option<QueueOffset> {
+        let (offset, pressed) = *self.0.get(key)?;
+        if asked == offset || now.since(pressed) > EXPIRY {
+            self.0.remove(key);
+            return None;
+        }
+        Some(offset)
+    }
+
+    /// Whether a commit is to be ignored.
+    pub(crate) fn ignores_commit(&mut self, key: &Key, now: Timestamp) -> bool {
+        let Some((_, pressed)) = self.0.get(key) else { return false };
+        if now.since(*pressed) > EXPIRY {
+            self.0.remove(key);
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        (Group::from_stored("g"), Topic::from_stored("t"), QueueId(0))
+    }
+
+    #[test]
+    fn a_reset_is_pressed_until_it_is_followed() {
+        let mut resets = Resets::default();
+        resets.press(key(), QueueOffset(3), Timestamp(0));
+        assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(1)), Some(QueueOffset(3)));
+        assert!(resets.ignores_commit(&key(), Timestamp(2)));
+        assert_eq!(resets.redirect(&key(), QueueOffset(3), Timestamp(3)), None);
+        assert!(!resets.ignores_commit(&key(), Timestamp(4)));
+        assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(5)), None);
+    }
+
+    #[test]
+    fn a_reset_that_nobody_follows_is_given_up() {
+        let mut resets = Resets::default();
+        resets.press(key(), QueueOffset(3), Timestamp(0));
+        assert!(!resets.ignores_commit(&key(), Timestamp(120_001)));
+        assert!(resets.is_empty());
+    }
+}
