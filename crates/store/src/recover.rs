@@ -4,9 +4,6 @@ mod chain;
 mod collect;
 mod walk;
 
-#[cfg(test)]
-mod tests;
-
 use crate::index::Newest;
 use crate::log::segment::{self, HeaderFlaw, SEGMENT_HEADER_LEN, Segment};
 use crate::log::{Log, log_dir};
@@ -205,38 +202,36 @@ fn open_segments(
     options: &Options,
     recovered: &mut Recovered,
 ) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let starts: Vec<u64> =
-        disk.list(dir).map_err(failed("list", dir))?.iter().filter_map(|name| segment::start_of(name)).collect();
+    let names = disk.list(dir).map_err(failed("list", dir))?;
+    let starts: Vec<u64> = names.iter().filter_map(|name| segment::start_of(name)).collect();
     let mut segments: Vec<Arc<Segment>> = Vec::new();
-    for (number, start) in starts.iter().enumerate() {
+    let mut flaws = Vec::new();
+    for start in &starts {
         let path = segment::path_of(dir, *start);
         let (segment, flaw) = Segment::open(disk, dir, *start).map_err(failed("open", &path))?;
-        let segment = Arc::new(segment);
-        let is_last = number + 1 == starts.len();
-        let damaged = |until: u64, reason: &str| Damage {
-            position: PhysicalOffset(*start),
-            until: PhysicalOffset(until),
-            reason: format!("{}: {reason}", path.display()),
-        };
-        match flaw {
-            None => {}
-            Some(HeaderFlaw::Version(found)) => {
-                return Err(OpenError::Version { path, found, known: segment::VERSION });
-            }
-            Some(_) if is_last && !was_durable(&segment).map_err(failed("read", &segment.path))? => {
-                // The machine stopped before the file was on disk, so nobody was told of anything in it.
-                disk.remove(&path).map_err(failed("remove", &path))?;
-                continue;
-            }
-            Some(_) => recovered.damages.push(damaged(start + SEGMENT_HEADER_LEN, "the file's header is damaged")),
+        if let Some(HeaderFlaw::Version(found)) = flaw {
+            return Err(OpenError::Version { path, found, known: segment::VERSION });
         }
         let expected = segments.last().map_or(*start, |last| last.end());
-        if expected < *start {
-            let mut damage = damaged(*start, "the file before this one is missing or too short");
-            damage.position = PhysicalOffset(expected);
-            recovered.damages.push(damage);
+        let until = if flaw.is_some() { start + SEGMENT_HEADER_LEN } else { *start };
+        if flaw.is_some() || expected < *start {
+            flaws.push((segments.len(), expected.min(*start)..until));
         }
-        segments.push(segment);
+        segments.push(Arc::new(segment));
+    }
+    for (number, part) in flaws {
+        let walk = Walk { segments: &segments[number..], durable: 0 };
+        if !walk.was_durable(part.start + SEGMENT_HEADER_LEN).map_err(failed("read", dir))? {
+            // The machine stopped before this was on disk, so nobody was told of anything from here on.
+            remove_segments(disk, dir, segments.drain(number..).rev())?;
+            break;
+        }
+        let path = segments[number].path.display();
+        recovered.damages.push(Damage {
+            position: PhysicalOffset(part.start),
+            until: PhysicalOffset(part.end),
+            reason: format!("{path}: its header is damaged, or the file before it is missing"),
+        });
     }
     let beyond =
         options.truncate_to.map(|to| to.0).filter(|to| segments.first().is_some_and(|first| *to <= first.start));
@@ -245,7 +240,8 @@ fn open_segments(
         return Ok(vec![Arc::new(first_segment(disk, dir, options, start)?)]);
     }
     if segments.is_empty() {
-        segments.push(Arc::new(first_segment(disk, dir, options, 0)?));
+        let start = starts.first().copied().unwrap_or(0);
+        segments.push(Arc::new(first_segment(disk, dir, options, start)?));
     }
     Ok(segments)
 }
@@ -253,11 +249,6 @@ fn open_segments(
 fn first_segment(disk: &dyn Disk, dir: &Path, options: &Options, start: u64) -> Result<Segment, OpenError> {
     Segment::create(disk, dir, start, options.segment_bytes, options.epoch.0)
         .map_err(failed("create", &segment::path_of(dir, start)))
-}
-
-fn was_durable(segment: &Arc<Segment>) -> io::Result<bool> {
-    let walk = Walk { segments: std::slice::from_ref(segment), durable: 0 };
-    walk.was_durable(segment.start + SEGMENT_HEADER_LEN)
 }
 
 fn remove_segments(disk: &dyn Disk, dir: &Path, segments: impl Iterator<Item = Arc<Segment>>) -> Result<(), OpenError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mod basics;
 mod damage;
+mod fixture;
 mod model_check;
 mod torn;
 

@@ -70,7 +70,7 @@ async fn waiting_ends_when_a_message_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(small(dir.path()));
     let queue = queue(&store, "t", 0);
-    let waiting = tokio::spawn({
+    let waiting = rt::spawn({
         let queue = Arc::clone(&queue);
         async move { queue.wait_beyond(QueueOffset(1)).await }
     });

@@ -1,4 +1,5 @@
 //! A bit turned over anywhere is reported or repaired; nothing false is ever handed out.
+#![allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
 
 use super::*;
 use crate::log::segment::SEGMENT_HEADER_LEN;
@@ -32,7 +33,6 @@ fn files(dir: &Path, part: &str) -> Vec<PathBuf> {
     files
 }
 
-#[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
 fn flip(path: &Path, at: u64, bit: u8) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at as usize] ^= 1 << bit;
@@ -63,7 +63,6 @@ fn lost(store: &Store) -> Vec<u32> {
 
 /// The used bytes of the log: file, position in it.
 fn places(dir: &Path) -> Vec<(PathBuf, u64)> {
-    #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
     let used = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap();
         bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
@@ -183,11 +182,9 @@ proptest! {
         runtime.block_on(async {
             let dir = filled().await;
             let path = files(dir.path(), "log").remove(1);
-            #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
             let mut bytes = fs::read(&path).unwrap();
             let end = bytes.len().min(at + garbage.len());
             bytes[at..end].copy_from_slice(&garbage[..end - at]);
-            #[allow(clippy::disallowed_methods, reason = "damage is done behind the store's back")]
             fs::write(&path, bytes).unwrap();
             if is_index_lost {
                 fs::remove_dir_all(dir.path().join("index")).unwrap();
