@@ -89,8 +89,7 @@ async fn configs(cluster: &Cluster, master: &Master) -> anyhow::Result<Vec<Subsc
         let page: SubscriptionGroupWrapper = answer.json()?;
         let count = page.subscription_group_table.len();
         found.extend(page.subscription_group_table.into_values());
-        let header = answer.header()?;
-        let total = response::AllGroupConfig::parse(&header.fields)?.total_group_num;
+        let total = response::AllGroupConfig::parse(&answer.fields())?.total_group_num;
         // A broker that names no total has sent all at once.
         if count == 0 || total.is_none_or(|total| found.len() >= usize::try_from(total).unwrap_or(0)) {
             return Ok(found);

@@ -1,17 +1,18 @@
 //! `trefoil produce`.
 
 use super::output::{progress, show, table};
-use super::remote::{Cluster, Connection, MODEL_TOPIC, Pending, masters_of};
+use super::remote::{Cluster, MODEL_TOPIC, Pending, masters_of};
 use super::{Format, Target, time};
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use model::properties;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use wire::remoting::body::TopicRouteData;
-use wire::remoting::{RequestCode, request, response};
+use wire::remoting::body::{HeartbeatData, ProducerData, TopicRouteData};
+use wire::remoting::{RequestCode, loose_json, request, response};
 
 /// Messages on their way at a time.
 const WINDOW: usize = 64;
@@ -66,7 +67,7 @@ fn property(text: &str) -> Result<(String, String), String> {
 struct Queue {
     broker: String,
     id: i32,
-    connection: Arc<Connection>,
+    addr: String,
 }
 
 #[derive(Serialize)]
@@ -80,7 +81,7 @@ struct Stored {
 /// The sending in progress.
 struct Run<'a> {
     command: &'a Produce,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     queues: Vec<Queue>,
     ids: Ids,
     on_the_way: VecDeque<(usize, String, Pending)>,
@@ -91,7 +92,7 @@ struct Run<'a> {
 }
 
 pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
-    let cluster = command.target.cluster();
+    let cluster = Arc::new(command.target.cluster());
     let is_new = cluster.route(&command.topic).await?.is_none();
     let queues = queues(&cluster, &command).await?;
     let total = command.messages.len() as u64 * command.count;
@@ -123,11 +124,11 @@ async fn queues(cluster: &Cluster, command: &Produce) -> anyhow::Result<Vec<Queu
     let TopicRouteData { queue_datas, broker_datas, .. } = &route;
     let mut queues = Vec::new();
     for master in masters_of(broker_datas) {
+        introduce(cluster, &master.addr).await?;
         for data in queue_datas.iter().filter(|data| data.broker_name == master.name && data.perm & WRITE != 0) {
-            let connection = cluster.connect(&master.addr).await?;
             let ids = 0..data.write_queue_nums.min(queues_max);
             let ids = ids.filter(|id| command.queue.is_none_or(|only| only == *id));
-            queues.extend(ids.map(|id| Queue { broker: master.name.clone(), id, connection: Arc::clone(&connection) }));
+            queues.extend(ids.map(|id| Queue { broker: master.name.clone(), id, addr: master.addr.clone() }));
         }
     }
     match (queues.is_empty(), command.queue) {
@@ -135,6 +136,17 @@ async fn queues(cluster: &Cluster, command: &Produce) -> anyhow::Result<Vec<Queu
         (true, Some(queue)) => bail!("the topic '{topic}' has no queue {queue} that takes messages"),
         (true, None) => bail!("the topic '{topic}' has no queue that takes messages"),
     }
+}
+
+/// Tells a broker who sends, as every client does first. It also opens the one connection that all messages then take.
+async fn introduce(cluster: &Cluster, addr: &str) -> anyhow::Result<()> {
+    let beat = HeartbeatData {
+        client_id: format!("trefoil@{:016x}", cluster.random()),
+        producer_data_set: vec![ProducerData { group_name: PRODUCER_GROUP.to_owned() }],
+        ..Default::default()
+    };
+    let beat = loose_json::to_vec(&beat, loose_json::Dialect::Strict);
+    cluster.ask(addr, RequestCode::HEART_BEAT, |_| {}, &beat).await.map(drop)
 }
 
 /// Where messages come from, a line at a time.
@@ -199,7 +211,8 @@ impl Run<'_> {
                 ..Default::default()
             };
             let code = RequestCode::SEND_MESSAGE_V2;
-            let pending = queue.connection.send(code, |out| header.write_short(out), body).await?;
+            let body = Bytes::copy_from_slice(body);
+            let pending = self.cluster.send(&queue.addr, code, |out| header.write_short(out), body);
             self.on_the_way.push_back((at, id, pending));
             self.sent += 1;
         }
@@ -237,8 +250,8 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        let header = answer.header()?;
-        let place = response::SendMessage::parse(&header.fields)?;
+        let fields = answer.fields();
+        let place = response::SendMessage::parse(&fields)?;
         let broker = self.queues[at].broker.clone();
         let stored = Stored { broker, queue: place.queue_id, offset: place.queue_offset, id };
         match self.command.target.output {

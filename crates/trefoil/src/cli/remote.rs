@@ -1,17 +1,15 @@
 //! A cluster as the command line sees it: name servers that know the brokers, brokers that know the rest.
 
-mod connection;
-
-pub(super) use connection::{Answer, Connection, Pending, Refused};
-
-use crate::cli::remote::connection::ask;
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use remoting::client::Client;
+use remoting::server::{Call, Response};
 use rt::Host;
-use std::collections::BTreeMap;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::body::{BrokerData, ClusterInfo, TopicRouteData};
-use wire::remoting::{FrameWriter, RequestCode, ResponseCode, request};
+use wire::remoting::{Fields, RequestCode, ResponseCode, loose_json, request};
 
 /// Topic whose route tells where topics that do not exist yet may be created.
 pub(super) const MODEL_TOPIC: &str = model::system::AUTO_CREATE_TOPIC;
@@ -24,9 +22,67 @@ const MASTER_ID: i64 = 0;
 /// A cluster.
 pub(super) struct Cluster {
     host: Host,
+    client: Client,
     name_servers: Vec<String>,
     timeout: Duration,
-    open: tokio::sync::Mutex<BTreeMap<String, Arc<Connection>>>,
+}
+
+/// A server said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{addr} refused {request}: {remark} ({code})")]
+pub(super) struct Refused {
+    addr: String,
+    request: RequestCode,
+    code: ResponseCode,
+    remark: String,
+}
+
+/// A server's answer.
+pub(super) struct Answer {
+    /// Its code.
+    pub(super) code: ResponseCode,
+    response: Response,
+}
+
+impl Answer {
+    /// The extension fields.
+    pub(super) fn fields(&self) -> Fields<'_> {
+        self.response.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// Why it is no success, for people. Servers of the original add stack traces, of which only the head is kept.
+    pub(super) fn remark(&self) -> &str {
+        let remark = self.response.remark.as_deref().unwrap_or_default();
+        remark.lines().next().map(str::trim).filter(|line| !line.is_empty()).unwrap_or("no reason given")
+    }
+
+    /// The body.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.response.body
+    }
+
+    /// The body, which is JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        loose_json::from_slice(&self.response.body).context("the answer cannot be read")
+    }
+
+    fn success(self, addr: &str, request: RequestCode) -> anyhow::Result<Self> {
+        if self.code == ResponseCode::SUCCESS {
+            return Ok(self);
+        }
+        let remark = self.remark().to_owned();
+        Err(Refused { addr: addr.to_owned(), request, code: self.code, remark }.into())
+    }
+}
+
+/// A request whose answer is on its way.
+pub(super) struct Pending(rt::TaskHandle<anyhow::Result<Answer>>);
+
+impl Pending {
+    /// The answer; one that is not success is an error.
+    pub(super) async fn answer(self) -> anyhow::Result<Answer> {
+        self.0.await.context("the request panicked")?
+    }
 }
 
 /// A broker that takes writes.
@@ -43,7 +99,8 @@ pub(super) struct Master {
 impl Cluster {
     pub(super) fn new(host: Host, name_servers: &str, timeout: Duration) -> Self {
         let name_servers = name_servers.split([',', ';']).map(str::trim).filter(|addr| !addr.is_empty());
-        Self { host, name_servers: name_servers.map(str::to_owned).collect(), timeout, open: Default::default() }
+        let client = Client::new(host.clone());
+        Self { host, client, name_servers: name_servers.map(str::to_owned).collect(), timeout }
     }
 
     /// Ms since the epoch.
@@ -56,17 +113,21 @@ impl Cluster {
         self.host.random.next_u64()
     }
 
-    /// The connection to an address, opened if there is none.
-    pub(super) async fn connect(&self, addr: &str) -> anyhow::Result<Arc<Connection>> {
-        let mut open = self.open.lock().await;
-        if let Some(connection) = open.get(addr).filter(|connection| !connection.is_closed()) {
-            return Ok(Arc::clone(connection));
-        }
-        let connection = rt::timeout(self.timeout, Connection::open(&self.host, addr, self.timeout));
-        let connection = connection.await.with_context(|| format!("cannot connect to {addr}"))?;
-        let connection = connection.with_context(|| format!("cannot connect to {addr}"))?;
-        open.insert(addr.to_owned(), Arc::clone(&connection));
-        Ok(connection)
+    /// Asks one server, which may hold its answer back for a time; gives the answer whatever its code.
+    pub(super) async fn call(
+        &self,
+        addr: &str,
+        code: RequestCode,
+        fields: impl FnOnce(&mut Vec<(String, String)>),
+        body: &[u8],
+        held: Duration,
+    ) -> anyhow::Result<Answer> {
+        let mut owned = Vec::new();
+        fields(&mut owned);
+        let fields: Vec<_> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let call = Call { code: code.0, fields: &fields, body };
+        let response = self.client.call(addr, &call, self.timeout + held).await?;
+        Ok(Answer { code: ResponseCode(response.code), response })
     }
 
     /// Asks one server; an answer that is not success is an error ([`Refused`]).
@@ -74,17 +135,32 @@ impl Cluster {
         &self,
         addr: &str,
         code: RequestCode,
-        fields: impl FnOnce(&mut FrameWriter<'_>),
+        fields: impl FnOnce(&mut Vec<(String, String)>),
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        ask(&*self.connect(addr).await?, code, fields, body).await
+        self.call(addr, code, fields, body, Duration::ZERO).await?.success(addr, code)
+    }
+
+    /// Asks without waiting for the answer. Requests to one server arrive in the order of these calls.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        addr: &str,
+        code: RequestCode,
+        fields: impl FnOnce(&mut Vec<(String, String)>),
+        body: Bytes,
+    ) -> Pending {
+        let (this, addr) = (Arc::clone(self), addr.to_owned());
+        let mut owned = Vec::new();
+        fields(&mut owned);
+        // Tasks of this one-threaded program first run in the order in which they were started.
+        Pending(rt::spawn(async move { this.ask(&addr, code, |out| *out = owned, &body).await }))
     }
 
     /// Asks the name servers in turn until one answers.
     async fn ask_name_server(
         &self,
         code: RequestCode,
-        fields: impl Fn(&mut FrameWriter<'_>),
+        fields: impl Fn(&mut Vec<(String, String)>),
     ) -> anyhow::Result<Answer> {
         let mut last = anyhow::anyhow!("no name server was given");
         for addr in &self.name_servers {

@@ -5,8 +5,8 @@ use super::source::{Given, Origin};
 use super::table::OPTIONS;
 use std::fmt;
 
-/// Most edits between a wrong name and the one that is suggested for it.
-const HINT_DISTANCE_MAX: usize = 4;
+/// One edit for so many letters of a wrong name, and one more, may lie between it and the name that is suggested for it.
+const LETTERS_PER_EDIT: usize = 3;
 
 /// One thing that is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn nearest(key: &str) -> Option<&'static str> {
     let names = OPTIONS.iter().map(|spec| (distance(&wanted, spec.name), spec.name));
     let familiar = alias::names().map(|(old, new)| (distance(&wanted, &old.to_lowercase()), new));
     let (edits, name) = names.chain(familiar).min_by_key(|(edits, _)| *edits)?;
-    (edits <= HINT_DISTANCE_MAX && edits < wanted.len()).then_some(name)
+    (edits <= wanted.len() / LETTERS_PER_EDIT + 1).then_some(name)
 }
 
 /// Edits (insert, delete, replace) that turn one text into the other.

@@ -68,12 +68,20 @@ fn all_faults_are_reported_with_their_place() {
          t.toml:5: roles is 'broker,proxy'; allowed: nameserver, broker (the role 'proxy' is not built yet)",
     );
     check_file("xyzzy = 1", "t.toml:1: unknown option 'xyzzy'; 'trefoil config default' lists them all");
+    check_file("data_dir = 'x'", "t.toml:1: unknown option 'data_dir'; did you mean 'data-dir'?");
+    check_file(
+        "roles = 'broker'",
+        "default: nameserver-addresses is ''; allowed: at least one, because this process has no name server of its own",
+    );
     check_file("[broker]\nport = 1", "t.toml:1: 'broker' is a table; expected a string, a number, true or false");
     check_file(
         "tls-cert = 'c.pem'",
         "default: tls-key is ''; allowed: a path, because only one of tls-cert and tls-key was given",
     );
-    check_file("message-bytes-max = '1KiB'\nfrage = 1", "t.toml:2: unknown option 'frage'; did you mean 'flush'?");
+    check_file(
+        "message-bytes-max = '1KiB'\nfrage = 1",
+        "t.toml:2: unknown option 'frage'; 'trefoil config default' lists them all",
+    );
     check_file(
         "frame-bytes-max = '1MiB'",
         "t.toml:1: frame-bytes-max is '1MiB'; allowed: at least message-bytes-max and 256KiB for the header: 4352KiB",

@@ -8,7 +8,7 @@ use model::record::{Record, announced_len};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use wire::remoting::{FrameWriter, RequestCode, ResponseCode, request, response};
+use wire::remoting::{RequestCode, ResponseCode, request, response};
 
 /// Messages asked for at a time.
 const BATCH: i32 = 32;
@@ -126,10 +126,9 @@ impl Reader {
         self.offset(RequestCode::GET_MAX_OFFSET, |out| request.write(out)).await
     }
 
-    async fn offset(&self, code: RequestCode, fields: impl FnOnce(&mut FrameWriter<'_>)) -> anyhow::Result<i64> {
+    async fn offset(&self, code: RequestCode, fields: impl FnOnce(&mut Vec<(String, String)>)) -> anyhow::Result<i64> {
         let answer = self.cluster.ask(&self.addr, code, fields, b"").await?;
-        let header = answer.header()?;
-        Ok(response::Offset::parse(&header.fields)?.offset)
+        Ok(response::Offset::parse(&answer.fields())?.offset)
     }
 
     /// Reads until nobody listens any more, or the end is reached.
@@ -165,23 +164,18 @@ impl Reader {
             expression_type: Some("TAG"),
             ..Default::default()
         };
-        let connection = self.cluster.connect(&self.addr).await?;
-        let pending = connection.send(RequestCode::PULL_MESSAGE, |out| request.write(out), b"").await?;
-        let answer = pending.held_for(HOLD).any_answer().await?;
-        let header = answer.header()?;
+        let code = RequestCode::PULL_MESSAGE;
+        let answer = self.cluster.call(&self.addr, code, |out| request.write(out), b"", HOLD).await?;
         match answer.code {
             ResponseCode::SUCCESS
             | ResponseCode::PULL_NOT_FOUND
             | ResponseCode::PULL_RETRY_IMMEDIATELY
             | ResponseCode::PULL_OFFSET_MOVED => {
-                let next = response::PullMessage::parse(&header.fields)?.next_begin_offset;
+                let next = response::PullMessage::parse(&answer.fields())?.next_begin_offset;
                 let messages = if answer.code == ResponseCode::SUCCESS { self.messages(&answer)? } else { Vec::new() };
                 Ok((messages, next))
             }
-            code => {
-                let remark = header.remark.as_deref().unwrap_or("no reason given");
-                bail!("{} refused to hand out messages: {remark} ({code})", self.addr);
-            }
+            code => bail!("{} refused to hand out messages: {} ({code})", self.addr, answer.remark()),
         }
     }
 
