@@ -1,4 +1,4 @@
-//! Measures the log: `cargo run --release -p store --example append_bench -- DIR [messages] [in flight] [sync|async]`.
+//! Measures the log: `cargo run --release -p store --example append_bench -- DIR [messages] [in flight] [sync|async] [close|keep] [queues]`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the real clock and /proc")]
 
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 use store::{Append, Flush, Options, Store, Wait};
 
-const QUEUES: u32 = 8;
 const BODY_LEN: usize = 1024;
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,24 +22,26 @@ async fn main() {
     let opening = Instant::now();
     let (store, recovered) = Store::open(&host, Options { flush, ..Options::new(dir) }).expect("the store opens");
     println!("opened in {:?}: {recovered:?}", opening.elapsed());
-    append(&store, count, in_flight).await;
-    gather(&store, count);
-    if arguments.get(5).is_none() {
+    println!("memory: {}", memory());
+    let queues = number(6, 8) as u32;
+    append(&store, count, in_flight, queues).await;
+    gather(&store, count, queues);
+    if arguments.get(5).is_none_or(|text| text == "close") {
         let closing = Instant::now();
         store.close().await;
         println!("closed in {:?}", closing.elapsed());
     }
 }
 
-async fn append(store: &Store, count: usize, in_flight: usize) {
+async fn append(store: &Store, count: usize, in_flight: usize, queue_count: u32) {
     let topic = Topic::from_stored("bench");
-    let queues: Vec<_> = (0..QUEUES).map(|id| store.queue(&topic, QueueId(id))).collect();
+    let queues: Vec<_> = (0..queue_count).map(|id| store.queue(&topic, QueueId(id))).collect();
     let body = Bytes::from(vec![7; BODY_LEN]);
     let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
     let crc = body_crc(&body);
     let draft = |number: usize| Draft {
         topic: topic.clone(),
-        queue_id: QueueId(number as u32 % QUEUES),
+        queue_id: QueueId(number as u32 % queue_count),
         flag: 0,
         sys_flag: 0,
         born_timestamp: 1,
@@ -62,7 +63,7 @@ async fn append(store: &Store, count: usize, in_flight: usize) {
             let appending: store::Appending = flying.pop_front().expect("it is full");
             appending.await.remove(0).expect("it is stored");
         }
-        let queue = queues[number % QUEUES as usize].clone();
+        let queue = queues[number % queues.len()].clone();
         let append = Append { queue, draft: draft(number), wait: Wait::Policy, joined: false };
         flying.push_back(store.append(vec![append]).expect("it is accepted"));
     }
@@ -82,6 +83,12 @@ async fn append(store: &Store, count: usize, in_flight: usize) {
     );
 }
 
+/// Memory that belongs to the process alone.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find(|line| line.starts_with("RssAnon")).unwrap_or_default().to_owned()
+}
+
 /// Processor seconds of each thread.
 fn threads() -> Vec<(String, f64)> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
@@ -95,17 +102,17 @@ fn threads() -> Vec<(String, f64)> {
     found
 }
 
-fn gather(store: &Store, count: usize) {
+fn gather(store: &Store, count: usize, queue_count: u32) {
     let topic = Topic::from_stored("bench");
     gather_the_same(store, &topic);
     for round in ["first", "second"] {
         let (mut entries, mut bytes) = (Vec::new(), BytesMut::with_capacity(64 * 1024));
         let (mut read, mut indexing) = (0, std::time::Duration::ZERO);
         let start = Instant::now();
-        for id in 0..QUEUES {
+        for id in 0..queue_count {
             let queue = store.queue(&topic, QueueId(id));
             let (end, mut next) =
-                (queue.max_offset(), queue.max_offset().0.saturating_sub(count as u64 / u64::from(QUEUES)));
+                (queue.max_offset(), queue.max_offset().0.saturating_sub(count as u64 / u64::from(queue_count)));
             while next < end.0 {
                 entries.clear();
                 bytes.clear();
@@ -131,11 +138,14 @@ fn gather_the_same(store: &Store, topic: &Topic) {
     const ROUNDS: u32 = 20_000;
     let queue = store.queue(topic, QueueId(0));
     let (mut entries, mut bytes) = (Vec::new(), BytesMut::with_capacity(64 * 1024));
-    queue.entries(QueueOffset(queue.max_offset().0 - 32), 32, &mut entries).expect("readable");
+    queue.entries(QueueOffset(queue.max_offset().0.saturating_sub(32)), 32, &mut entries).expect("readable");
     let start = Instant::now();
     for _ in 0..ROUNDS {
         bytes.clear();
         store.gather(&entries, &mut bytes).expect("readable");
     }
-    println!("gathered the same 32: {:.3} µs each", start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS * 32));
+    println!(
+        "gathered the same 32: {:.3} µs each",
+        start.elapsed().as_secs_f64() * 1e6 / (f64::from(ROUNDS) * entries.len() as f64)
+    );
 }

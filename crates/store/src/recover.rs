@@ -106,7 +106,10 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     // What is read now must not be lost later: runs and readers build on it.
     // Syncing a log that was just created can wait for the first append.
     let is_new = segments.iter().all(|segment| segment.is_new());
+    // More than this was never unsynced at a time.
+    let unsynced_from = chain.end.max(wanted_end.saturating_sub(options.unsynced_bytes_max + options.segment_bytes));
     for segment in segments.iter().filter(|segment| !is_new && segment.end() > chain.end) {
+        walk::write_again(segment, unsynced_from).map_err(failed("write again", &segment.path))?;
         segment.sync(disk).map_err(failed("sync", &segment.path))?;
     }
     let parts = Parts { disk, index_dir: &index_dir, options: &options, segments: &segments };

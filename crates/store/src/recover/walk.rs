@@ -204,6 +204,24 @@ fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
     bytes.windows(2).enumerate().filter(|(_, pair)| *pair == [1, 1]).filter_map(|(at, _)| at.checked_sub(MARK_AT))
 }
 
+/// Writes what a file holds from a position on once more.
+///
+/// After a failed sync the system may take bytes in memory for saved that never reached the disk, and a later sync
+/// would pass over them. Whoever reads them after a restart must not build on them before they are written anew.
+pub(crate) fn write_again(segment: &Segment, from: u64) -> io::Result<()> {
+    for data in segment.data_ranges(from)? {
+        let mut at = data.start.max(from);
+        while at < data.end {
+            let bytes = segment.read(at, SEARCH_LEN.min(data.end - at) as usize)?.into_owned();
+            if bytes.iter().any(|byte| *byte != 0) {
+                segment.file.write_at(&bytes, at - segment.start)?;
+            }
+            at += (bytes.len() as u64).max(1);
+        }
+    }
+    Ok(())
+}
+
 /// Makes the rest of the active segment behind the end of the log read as zeros, so that left-overs can never be taken
 /// for successors of what will be written. Whether there were any.
 pub(crate) fn clear_behind(segment: &Segment, end: u64) -> io::Result<bool> {
