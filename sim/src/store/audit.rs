@@ -7,7 +7,7 @@ use model::{PhysicalOffset, QueueOffset};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
-use store::{ReadError, Recovered};
+use store::{Boundary, Entry, Queue, ReadError, Recovered};
 
 /// Entries asked for at once.
 const ENTRIES_AT_ONCE: usize = 64;
@@ -142,4 +142,62 @@ fn judge_batches(bench: &Bench) {
         let fates: Vec<_> = members.iter().map(|&id| (id, ledger.fate(id))).collect();
         ledger.fail(Invariant::Atomic, format!("a batch is torn: {fates:?}"));
     }
+}
+
+/// What a store answers from its index.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answers(Vec<QueueAnswers>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct QueueAnswers {
+    min: QueueOffset,
+    max: QueueOffset,
+    entries: Vec<Entry>,
+    /// For times around those of some entries: the offsets that they mean.
+    offsets_at: Vec<(QueueOffset, QueueOffset)>,
+}
+
+/// Asks everything that the index answers. Call it while the disk makes no errors.
+pub(super) fn answers(bench: &Bench) -> Result<Answers, ReadError> {
+    bench.queues.iter().map(|queue| answers_of(queue)).collect::<Result<_, _>>().map(Answers)
+}
+
+fn answers_of(queue: &Queue) -> Result<QueueAnswers, ReadError> {
+    let (min, max) = (queue.min_offset(), queue.max_offset());
+    let mut entries = Vec::new();
+    let mut at = min;
+    while at < max {
+        let before = entries.len();
+        queue.entries(at, ENTRIES_AT_ONCE, &mut entries)?;
+        at = at.plus((entries.len() - before).max(1) as u64);
+    }
+    let some = entries.iter().step_by(entries.len() / 8 + 1);
+    let times = some.flat_map(|entry| [entry.store_timestamp - 1, entry.store_timestamp, entry.store_timestamp + 1]);
+    let offsets_at =
+        times.map(|time| Ok((queue.offset_at(time, Boundary::Lower)?, queue.offset_at(time, Boundary::Upper)?)));
+    let offsets_at = offsets_at.collect::<Result<_, _>>()?;
+    Ok(QueueAnswers { min, max, entries, offsets_at })
+}
+
+/// Compares the answers of a store with those that it gave before it was closed.
+pub(super) fn compare(bench: &Bench, before: &Answers) {
+    let now = match answers(bench) {
+        Ok(now) => now,
+        Err(error) => {
+            let what = format!("what could be read before the restart cannot be read now: {error}");
+            return bench.ledger.lock().fail(Invariant::Derived, what);
+        }
+    };
+    bench.ledger.lock().trace().note(format_args!("answers compared"));
+    let Some(number) = (0..now.0.len()).find(|&number| now.0[number] != before.0[number]) else { return };
+    let (now, before) = (&now.0[number], &before.0[number]);
+    let what = if now.entries != before.entries {
+        let first = now.entries.iter().zip(&before.entries).find(|(now, before)| now != before);
+        let ((from, to), (min, max)) = ((before.min, before.max), (now.min, now.max));
+        format!("{from} to {to} before, {min} to {max} now, first difference {first:?}")
+    } else {
+        format!("offsets by time were {:?} and are {:?}", before.offsets_at, now.offsets_at)
+    };
+    let what = format!("queue {number} answers otherwise than before it was closed: {what}");
+    bench.ledger.lock().fail(Invariant::Derived, what);
 }

@@ -1,6 +1,6 @@
 //! One seed from the first start to the last.
 
-use super::audit::audit;
+use super::audit::{Answers, answers, audit, compare};
 use super::clients::Bench;
 use super::ledger::Ledger;
 use super::setup::{DIR, Setup};
@@ -21,7 +21,7 @@ const SPACE_AMPLE: u64 = 1 << 34;
 const WORK_MS_MAX: u64 = 500;
 
 /// Whether a store must stay whole if, after a failed sync, only its process is started anew and the power goes later.
-const POISON_SURVIVES_KILL: bool = false;
+const POISON_SURVIVES_KILL: bool = true;
 
 /// Runs one seed.
 #[must_use]
@@ -38,7 +38,7 @@ fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
         ledger.may_reads_fail = setup.profile.has_errors();
         let ledger = Arc::new(Mutex::new(ledger));
         let machine = world.host("broker");
-        let mut run = Run { random: world.random().fork(2), world, machine, setup, ledger, stops: 0 };
+        let mut run = Run { random: world.random().fork(2), world, machine, setup, ledger, stops: 0, before: None };
         run.all().await;
         run.report()
     })
@@ -51,6 +51,8 @@ struct Run {
     ledger: Arc<Mutex<Ledger>>,
     random: SeededRandom,
     stops: u64,
+    /// What the store answered after it was closed in order: it must answer the same when opened again.
+    before: Option<Answers>,
 }
 
 impl Run {
@@ -78,6 +80,9 @@ impl Run {
         }
         let Some((bench, recovered)) = self.open().await else { return };
         audit(&bench, &recovered).await;
+        if let Some(before) = self.before.take().filter(|_| !self.ledger.lock().is_failed()) {
+            compare(&bench, &before);
+        }
         if self.ledger.lock().is_failed() {
             return;
         }
@@ -215,17 +220,8 @@ impl Run {
 
     /// Closes, kills, or cuts the power.
     async fn stop(&mut self, bench: &Bench) {
-        let is_orderly = self.random.below(4) == 0;
-        if is_orderly {
-            if self.random.coin() {
-                self.calm();
-            }
-            let store = bench.store.clone();
-            let closing = self.machine.spawn(async move { store.close().await });
-            if rt::timeout(Duration::from_secs(120), closing).await.is_err() {
-                self.ledger.lock().fail(Invariant::Live, "the store does not close".to_owned());
-            }
-            self.world.trace().note(format_args!("closed at {:?}", bench.store.positions()));
+        if self.random.below(4) == 0 {
+            self.close(bench).await;
         }
         let written = bench.store.stats().runs_written.load(Ordering::Relaxed);
         let failed = bench.store.stats().run_errors.load(Ordering::Relaxed);
@@ -237,6 +233,22 @@ impl Run {
             self.ledger.lock().loosen();
         }
         self.crash(power);
+    }
+
+    async fn close(&mut self, bench: &Bench) {
+        let is_calm = self.random.coin();
+        if is_calm {
+            self.calm();
+        }
+        let store = bench.store.clone();
+        let closing = self.machine.spawn(async move { store.close().await });
+        if rt::timeout(Duration::from_secs(120), closing).await.is_err() {
+            self.ledger.lock().fail(Invariant::Live, "the store does not close".to_owned());
+        }
+        self.world.trace().note(format_args!("closed at {:?}", bench.store.positions()));
+        if is_calm && !bench.store.is_poisoned() && !self.ledger.lock().is_log_rotten {
+            self.before = answers(bench).ok();
+        }
     }
 
     fn choose_power(&self) -> Power {
