@@ -1,9 +1,10 @@
 //! The index of the newest part of the log, which is in memory, and the stage that moves it to runs.
 
 use crate::log::Log;
+use crate::log::writer::append_error;
 use crate::run::read::Run;
 use crate::run::write::{QueueTable, RunWriter};
-use crate::run::{self, index_dir, merge};
+use crate::run::{self, format, index_dir, merge};
 use crate::stats::add;
 use crate::store::Shared;
 use crate::{Entry, Queue, recover};
@@ -87,6 +88,8 @@ pub(crate) struct Newest {
 /// Moves the index from memory to runs, merges and repairs runs.
 pub(crate) struct Indexer {
     pub(crate) shared: Arc<Shared>,
+    /// Not before this time after a failure.
+    pub(crate) retry_at: Duration,
 }
 
 impl Stage for Indexer {
@@ -97,12 +100,25 @@ impl Stage for Indexer {
         }
         // What the flush stage does last is in the last run, too.
         let is_last = self.shared.flushed_last.load(Ordering::SeqCst);
-        match self.work(is_last) {
+        let now = log.host.clock.monotonic();
+        if now < self.retry_at && !is_last {
+            return Step::WaitFor(self.retry_at - now);
+        }
+        let result = self.work(is_last);
+        let failure = result.as_ref().err().map(|error| {
+            let needed = log.options.run_entries_max as u64 * format::ENTRY_LEN;
+            append_error(&index_dir(&log.options.dir).into(), error, needed)
+        });
+        *self.shared.index_failure.lock() = failure;
+        match result {
             Ok(()) if is_last => self.end(),
             Ok(()) => Step::Wait,
             Err(error) => {
                 add(&log.stats.run_errors, 1);
                 tracing::warn!(%error, "cannot write the index; it stays in memory and is tried again");
+                self.retry_at = now + RETRY;
+                // Those who wait for it must be told.
+                log.signals.writer.give();
                 if is_last { self.end() } else { Step::WaitFor(RETRY) }
             }
         }

@@ -11,8 +11,10 @@ pub(crate) mod writer;
 use crate::run::Runs;
 use crate::{AppendError, Flush, Options, Stats};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rt::{Host, Signal};
 use segment::Segment;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -39,6 +41,8 @@ pub(crate) struct Log {
     /// What other parties than this disk allow to be seen; nobody limits it yet.
     committed_max: AtomicU64,
     poison: OnceLock<AppendError>,
+    /// Damaged places that were told already.
+    damages_told: Mutex<BTreeSet<u64>>,
     state: AtomicU8,
 }
 
@@ -74,6 +78,7 @@ impl Log {
             synced: AtomicU64::new(end),
             committed_max: AtomicU64::new(u64::MAX),
             poison: OnceLock::new(),
+            damages_told: Mutex::default(),
             state: AtomicU8::new(RUNNING),
         }
     }

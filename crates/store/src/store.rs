@@ -16,6 +16,7 @@ use rt::{DiskLock, Host, StageHandle};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The messages of a broker: one commit log and what is derived from it. Cheap to clone.
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     pub(crate) newest: Mutex<Newest>,
     pub(crate) prepared: Prepared,
+    /// Why the index could not be written the last time, if it could not.
+    pub(crate) index_failure: Mutex<Option<AppendError>>,
     /// Whether the writer waits for a sync.
     pub(crate) is_throttled: AtomicBool,
     /// Whether the writer has written its last.
@@ -73,6 +76,7 @@ impl Shared {
             board: Board::default(),
             newest: Mutex::new(newest),
             prepared: Prepared::default(),
+            index_failure: Mutex::new(None),
             is_throttled: AtomicBool::new(false),
             written_last: AtomicBool::new(false),
             flushed_last: AtomicBool::new(false),
@@ -126,7 +130,7 @@ impl Store {
             released: shared.log.synced().saturating_sub(shared.log.options.hot_bytes),
         };
         let preparer = Preparer { shared: Arc::clone(&shared) };
-        let indexer = Indexer { shared: Arc::clone(&shared) };
+        let indexer = Indexer { shared: Arc::clone(&shared), retry_at: Duration::ZERO };
         let store = Self(Arc::new(Inner { shared, stages: Mutex::new(Vec::new()), _lock: lock }));
         let mut stages = store.0.stages.lock();
         let spawn_error = |error| OpenError::Io { action: "start a thread for", path: log.options.dir.clone(), error };

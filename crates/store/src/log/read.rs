@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const HEADER: u64 = HEADER_LEN as u64;
+/// Damaged places that are told; beyond so many only the counter tells.
+const DAMAGES_TOLD_MAX: usize = 1024;
 
 pub(crate) fn io_error(path: &Arc<Path>, error: &io::Error) -> ReadError {
     ReadError::Io { path: Arc::clone(path), error: error.to_string().into() }
@@ -97,7 +99,11 @@ impl Log {
 
     pub(crate) fn damaged(&self, position: u64, reason: &str) -> ReadError {
         add(&self.stats.damaged_reads, 1);
-        tracing::error!(position, reason, "the log is damaged; the message there cannot be read");
+        // Consumers try again and again; the log of the process tells each place once.
+        let mut told = self.damages_told.lock();
+        if told.len() < DAMAGES_TOLD_MAX && told.insert(position) {
+            tracing::error!(position, reason, "the log is damaged; the message there cannot be read");
+        }
         ReadError::Damaged { position: PhysicalOffset(position), reason: reason.into() }
     }
 

@@ -74,6 +74,11 @@ impl Stage for Writer {
             return if is_closing { self.end() } else { Step::Wait };
         }
         if self.must_wait() {
+            if let Some(error) = shared.index_failure.lock().clone() {
+                // Waiting for the index may take until somebody makes room on the disk.
+                self.take_calls();
+                self.fail_all(&error);
+            }
             return Step::Wait;
         }
         self.take_calls();
@@ -355,7 +360,8 @@ impl Writer {
     }
 }
 
-fn append_error(path: &Arc<Path>, error: &io::Error, needed: u64) -> AppendError {
+/// A failed write as those who append are told of it.
+pub(crate) fn append_error(path: &Arc<Path>, error: &io::Error, needed: u64) -> AppendError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             AppendError::DiskFull { path: Arc::clone(path), needed }

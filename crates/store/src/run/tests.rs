@@ -14,7 +14,7 @@ fn run(dir: &Path, part: Range<u64>, queues: &[(&str, u32, u64, u64)], table: Op
         writer.queue(&Topic::from_stored(topic), QueueId(*id), *first);
         (0..*count).for_each(|n| writer.entry(&spot(part.start + n)).unwrap());
     }
-    let mut keys: Vec<_> = part.clone().map(|physical| Key { hash: physical % 7, physical }).collect();
+    let mut keys: Vec<_> = part.map(|physical| Key { hash: physical % 7, physical }).collect();
     keys.sort_unstable();
     keys.into_iter().for_each(|key| writer.key(key).unwrap());
     writer.finish(table).unwrap()

@@ -32,6 +32,7 @@ pub(crate) struct RunWriter<'a> {
     crcs: Vec<u32>,
     topics: Vec<Topic>,
     rows: Vec<Row>,
+    is_finished: bool,
 }
 
 struct Row {
@@ -72,6 +73,7 @@ impl<'a> RunWriter<'a> {
             crcs: Vec::new(),
             topics: Vec::new(),
             rows: Vec::new(),
+            is_finished: false,
         })
     }
 
@@ -134,6 +136,7 @@ impl<'a> RunWriter<'a> {
         self.file.sync()?;
         let path = self.dir.join(name_of(self.header.from, self.header.to));
         self.disk.rename(&self.path, &path)?;
+        self.is_finished = true;
         self.disk.sync_dir(self.dir)?;
         Run::open(self.disk, self.dir, self.header.from, self.header.to)?
             .ok_or_else(|| io::Error::other(format!("{} does not read back", path.display())))
@@ -213,6 +216,15 @@ impl<'a> RunWriter<'a> {
             self.buffer.extend_from_slice(&next.to_be_bytes());
         }
         self.spill(false)
+    }
+}
+
+impl Drop for RunWriter<'_> {
+    fn drop(&mut self) {
+        // Half a run must not take the room that its next try needs; what cannot be removed goes at the next start.
+        if !self.is_finished {
+            drop(self.disk.remove(&self.path));
+        }
     }
 }
 

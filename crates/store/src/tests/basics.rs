@@ -182,6 +182,37 @@ async fn retention_removes_old_segments_and_keeps_offsets() {
 }
 
 #[tokio::test]
+async fn the_index_is_the_same_when_it_is_made_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    for number in 0..300u32 {
+        let properties = format!("KEYS\u{1}k{number} x\u{2}TAGS\u{1}t{}\u{2}UNIQ_KEY\u{1}u{number}\u{2}", number % 5);
+        let append = message(&store, &format!("t{}", number % 4), number % 3, &vec![1; number as usize], &properties);
+        store.append(vec![append]).unwrap().await.remove(0).unwrap();
+    }
+    let view = |store: &Store| {
+        let mut entries = Vec::new();
+        let queues = store.queues();
+        queues.iter().for_each(|queue| queue.entries(QueueOffset(0), 1000, &mut entries).unwrap());
+        let names: Vec<_> = queues.iter().map(|queue| (queue.topic().clone(), queue.id())).collect();
+        let found = |number: u32, key: String| {
+            store.lookup(&Topic::from_stored(&format!("t{}", number % 4)), &key, 0..=i64::MAX, 400).unwrap()
+        };
+        let keys: Vec<_> = (0..300).flat_map(|n| [found(n, format!("k{n}")), found(n, format!("u{n}"))]).collect();
+        (names, entries, keys, found(0, "x".to_owned()))
+    };
+    // Partly in memory, partly in runs; then wholly in runs; then from the log alone.
+    let written = view(&store);
+    assert_eq!((written.0.len(), written.1.len(), written.3.len()), (12, 300, 75));
+    store.close().await;
+    assert_eq!(view(&store), written);
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, _) = open(Options { run_entries_max: 100_000, run_log_bytes: 1 << 30, ..small(dir.path()) });
+    assert_eq!(view(&store), written);
+}
+
+#[tokio::test]
 async fn hidden_messages_are_not_readable() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(small(dir.path()));

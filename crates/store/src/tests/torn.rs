@@ -175,3 +175,35 @@ fn a_failed_sync_stops_the_log_and_a_full_disk_does_not() {
         task.await.unwrap();
     });
 }
+
+#[test]
+fn an_index_that_cannot_be_written_stops_appends_until_there_is_room() {
+    run(1, |world| async move {
+        let host = world.host("a");
+        let inner = host.clone();
+        let task = host.spawn(async move {
+            let options = Options { segment_bytes: 1 << 20, ..small(Path::new(DIR)) };
+            let (store, _) = Store::open(&inner.boot(), options).unwrap();
+            send(&store, "t", 0, b"first").await;
+            inner.disk().set_capacity(inner.disk().used());
+            let mut stored = 1;
+            loop {
+                let appending = store.append(vec![message(&store, "t", 0, &[1; 100], "")]).unwrap();
+                match appending.await.remove(0) {
+                    Ok(_) => stored += 1,
+                    Err(AppendError::DiskFull { .. }) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(stored > 100, "{stored}");
+            inner.disk().set_capacity(1 << 30);
+            rt::sleep(std::time::Duration::from_secs(1)).await;
+            for _ in 0..300 {
+                send(&store, "t", 0, b"room again").await;
+            }
+            assert_eq!(bodies(&store, &queue(&store, "t", 0)).unwrap().len(), stored + 300);
+            store.close().await;
+        });
+        task.await.unwrap();
+    });
+}
