@@ -6,7 +6,7 @@ use super::serve::{self, NAME_SERVER_PORT};
 use crate::{Invariant, Report, panics, seeded};
 use parking_lot::Mutex;
 use rt::Random;
-use rt::sim::{self, Power, SeededRandom, SimHost, World};
+use rt::sim::{self, Fault, Operation, Power, SeededRandom, SimHost, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,9 @@ const DRAIN_SECONDS_MAX: u64 = 300;
 
 /// Longest work between two stops, in simulated milliseconds.
 const WORK_MS_MAX: u64 = 6000;
+
+/// Space of the node's disk when it is not meant to be short.
+const SPACE_AMPLE: u64 = 1 << 34;
 
 /// Runs one seed.
 #[must_use]
@@ -48,6 +51,8 @@ struct Run {
     ledger: Arc<Mutex<Ledger>>,
     options: store::Options,
     stops: u64,
+    /// The node runs for the last time: what it has must reach the consumers.
+    is_last: bool,
 }
 
 impl Run {
@@ -72,7 +77,7 @@ impl Run {
         let consumers = (0..2).map(|n| client(format!("consumer-{n}"), encodings[1 - n])).collect();
         let options = serve::store_options(&random);
         world.trace().note(format_args!("{options:?}"));
-        Self { random, names, node, producers, consumers, ledger, options, world, stops: 0 }
+        Self { random, names, node, producers, consumers, ledger, options, world, stops: 0, is_last: false }
     }
 
     async fn all(&mut self) {
@@ -96,6 +101,7 @@ impl Run {
             rt::sleep(Duration::from_millis(self.random.below(3000))).await;
         }
         self.world.net().heal();
+        self.is_last = true;
         if self.start().await {
             self.work().await;
             self.drain().await;
@@ -159,7 +165,30 @@ impl Run {
                 self.names.crash(if self.random.coin() { Power::Lost } else { Power::Kept });
                 self.start_name_server();
             }
+            10 if !self.is_last => self.harm_disk(),
             _ => {}
+        }
+    }
+
+    /// The node's disk refuses something, until the next stop.
+    fn harm_disk(&self) {
+        let disk = self.node.disk();
+        let after = self.random.below(20);
+        let path_contains = if self.random.coin() { "/data/store/log" } else { "/data/metadata" }.to_owned();
+        match self.random.below(3) {
+            0 => {
+                self.world.trace().note(format_args!("a sync of {path_contains} will fail after {after} more"));
+                disk.plan(Fault { operation: Operation::Sync, path_contains, after });
+            }
+            1 => {
+                self.world.trace().note(format_args!("a write to {path_contains} will fail after {after} more"));
+                disk.plan(Fault { operation: Operation::Write, path_contains, after });
+            }
+            _ => {
+                let room = self.random.below(128 << 10);
+                self.world.trace().note(format_args!("room for {room} more bytes"));
+                disk.set_capacity(disk.used() + room);
+            }
         }
     }
 
@@ -175,6 +204,8 @@ impl Run {
 
     fn stop(&mut self) {
         self.stops += 1;
+        self.node.disk().set_capacity(SPACE_AMPLE);
+        self.node.disk().forget_plans();
         self.node.crash(if self.random.coin() { Power::Lost } else { Power::Kept });
     }
 

@@ -179,7 +179,7 @@ impl Bench {
             Err(error) => return self.judge_read_error(&format!("key of message {id}"), &error),
         };
         let places: Vec<_> = found.iter().filter_map(|bytes| model::record::offsets(bytes)).collect();
-        let is_excused = self.ledger.lock().is_log_rotten;
+        let is_excused = self.ledger.lock().is_log_rotten || self.store.is_poisoned();
         if places != [(spot.offset, spot.physical)] && !(is_excused && places.is_empty()) {
             let what = format!("the key of message {id} finds {places:?}, expected {spot:?}");
             self.ledger.lock().fail(Invariant::Derived, what);

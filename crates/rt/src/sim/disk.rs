@@ -121,6 +121,11 @@ impl SimDisk {
         self.0.lock().plan.planned.push(fault);
     }
 
+    /// Forgets every planned fault that has not come.
+    pub fn forget_plans(&self) {
+        self.0.lock().plan.planned.clear();
+    }
+
     /// Sets the size of the disk in bytes; it may be less than what is used.
     pub fn set_capacity(&self, bytes: u64) {
         self.0.lock().capacity = bytes;
