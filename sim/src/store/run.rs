@@ -80,7 +80,11 @@ impl Run {
         }
         let Some((bench, recovered)) = self.open().await else { return };
         audit(&bench, &recovered).await;
-        if let Some(before) = self.before.take().filter(|_| !self.ledger.lock().is_failed()) {
+        let is_comparable = {
+            let ledger = self.ledger.lock();
+            !ledger.is_failed() && !ledger.is_log_rotten
+        };
+        if let Some(before) = self.before.take().filter(|_| is_comparable) {
             compare(&bench, &before);
         }
         if self.ledger.lock().is_failed() {
