@@ -28,11 +28,12 @@ pub(crate) fn run(flags: &Flags) -> Result<(), StartError> {
         tracing::warn!("{warning}");
     }
     setup::raise_file_limit();
+    // The log's own threads need about as much processor as the connections' do.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = settings.worker_threads.unwrap_or(cores / 2).max(1);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = settings.worker_threads {
-        runtime.worker_threads(threads);
-    }
-    let runtime = runtime.enable_all().build().map_err(|error| StartError::Runtime { error })?;
+    let runtime =
+        runtime.worker_threads(workers).enable_all().build().map_err(|error| StartError::Runtime { error })?;
     runtime.block_on(serve(settings))
 }
 

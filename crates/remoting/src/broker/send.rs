@@ -129,13 +129,13 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, receipt: &Receipt, host: Soc
     }
     let ids = std::str::from_utf8(&ids).unwrap_or_default();
     let mut writer = FrameWriter::response(out, asker.encoding, ResponseCode::SUCCESS, asker.opaque);
-    writer.field("msgId", ids);
+    writer.field_plain("msgId", ids);
     writer.field_i64("queueId", i64::from(receipt.queue_id.0));
     writer.field_u64("queueOffset", receipt.first.queue_offset.0);
     if let Some(key) = &asker.unique_key {
         writer.field("transactionId", key);
     }
-    writer.field("MSG_REGION", "DefaultRegion");
-    writer.field("TRACE_ON", "true");
+    writer.field_plain("MSG_REGION", "DefaultRegion");
+    writer.field_plain("TRACE_ON", "true");
     writer.finish();
 }

@@ -146,5 +146,10 @@ pub(crate) const OPTIONS: &[Spec] = &[
         "info",
         "How much is logged to standard error.",
     ),
-    option("worker-threads", Kind::Count { min: 0, max: 1024 }, "0", "Threads that serve connections; 0: one a core."),
+    option(
+        "worker-threads",
+        Kind::Count { min: 0, max: 1024 },
+        "0",
+        "Threads that serve connections; 0: one for every two cores.",
+    ),
 ];

@@ -119,24 +119,36 @@ impl<'b> FrameWriter<'b> {
         self
     }
 
+    /// Adds a text field whose value has nothing to escape: digits, letters, separators.
+    #[inline]
+    pub fn field_plain(&mut self, name: &str, value: &str) -> &mut Self {
+        debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
+        self.put_plain(name, value.as_bytes());
+        self
+    }
+
     /// Adds a number field.
     #[inline]
     pub fn field_i64(&mut self, name: &str, value: i64) -> &mut Self {
         let mut digits = [0; 20];
-        let digits = decimal(&mut digits, value);
+        self.put_plain(name, decimal(&mut digits, value));
+        self
+    }
+
+    #[inline]
+    fn put_plain(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         match self.encoding {
             Encoding::Json => {
                 self.buf.extend_from_slice(b"\":\"");
-                self.buf.extend_from_slice(digits);
+                self.buf.extend_from_slice(value);
                 self.buf.put_u8(b'"');
             }
             Encoding::Binary => {
-                self.buf.put_u32(digits.len() as u32);
-                self.buf.extend_from_slice(digits);
+                self.buf.put_u32(value.len() as u32);
+                self.buf.extend_from_slice(value);
             }
         }
-        self
     }
 
     /// Adds a field that counts or positions something. Values beyond `i64::MAX`, which no field has, are clamped.
