@@ -143,10 +143,18 @@ impl Queue {
             0 => 0,
             _ => self.log.runs.first_offset(&self.topic, self.id, log_min)?.unwrap_or(base),
         };
-        // An entry that cannot be read counts as too old, so that reading it is not tried for ever.
-        let is_old = |offset| self.spot(offset).is_none_or(|spot| spot.physical < floor);
-        let is_whole = log_min >= floor;
-        Ok(if is_whole { lowest } else { partition(lowest, end, is_old) })
+        if log_min >= floor {
+            return Ok(lowest);
+        }
+        let mut failure = None;
+        let min = partition(lowest, end, |offset| match self.try_spot(offset) {
+            Ok(spot) => spot.is_none_or(|spot| spot.physical < floor),
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        });
+        failure.map_or(Ok(min), Err)
     }
 
     /// The first offset that readers may not see yet: the end of the queue.
@@ -277,10 +285,6 @@ impl Queue {
             }
         };
         failure.map_or(Ok(QueueOffset(offset)), Err)
-    }
-
-    fn spot(&self, offset: u64) -> Option<Spot> {
-        self.try_spot(offset).ok().flatten()
     }
 
     /// The entry at an offset, lost messages included; `None` if nothing is known of it.

@@ -234,7 +234,11 @@ impl Client {
             ResponseCode::SUCCESS => Ok(self.take(queue, offset, &answer)),
             ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_RETRY_IMMEDIATELY => Ok(offset),
             ResponseCode::PULL_OFFSET_MOVED => {
-                let what = format!("{} asked for {offset} of queue {queue}: {}", self.name, answer.remark);
+                let [next, min, max] = ["nextBeginOffset", "minOffset", "maxOffset"].map(|name| answer.number(name));
+                let what = format!(
+                    "{} asked for {offset} of queue {queue} and is sent to {next:?}; it reaches from {min:?} to {max:?}",
+                    self.name
+                );
                 self.ledger.lock().fail(Invariant::Kept, what);
                 Ok(offset)
             }

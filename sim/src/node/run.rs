@@ -133,7 +133,11 @@ impl Run {
     async fn work(&mut self) {
         let clock = self.world.clock().clone();
         let until = rt::Clock::monotonic(&clock) + Duration::from_millis(200 + self.random.below(WORK_MS_MAX));
-        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().is_failed() {
+        if !self.is_last && self.random.below(2) == 0 {
+            self.node.disk().die_after(self.random.below(600));
+        }
+        let disk = self.node.disk().clone();
+        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().is_failed() && !disk.is_dead() {
             rt::sleep(Duration::from_millis(1 + self.random.below(200))).await;
             self.mischief();
         }

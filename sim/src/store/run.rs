@@ -75,7 +75,7 @@ impl Run {
     /// Start, judge, work, stop.
     async fn one_boot(&mut self) {
         self.calm();
-        if self.setup.profile.has_errors() && self.random.below(4) == 0 {
+        if self.random.below(4) == 0 {
             self.open_badly().await;
         }
         let Some((bench, recovered)) = self.open().await else { return };
@@ -91,7 +91,7 @@ impl Run {
             return;
         }
         self.work(bench.clone()).await;
-        if self.random.below(4) == 0 && !self.ledger.lock().is_failed() {
+        if self.random.below(4) == 0 && !self.is_over() {
             self.prove_life(&bench).await;
         }
         self.stop(&bench).await;
@@ -104,14 +104,21 @@ impl Run {
         self.machine.disk().set_capacity(SPACE_AMPLE);
     }
 
-    /// An open that meets errors may fail; it must not harm anything.
+    /// An open that meets errors, or during which the machine dies, may fail; it must not harm anything.
     async fn open_badly(&mut self) {
-        self.machine.disk().set_faults(Faults { read: 50_000, write: 20_000, sync: 50_000, space: 50_000 });
+        if self.setup.profile.has_errors() && self.random.coin() {
+            self.machine.disk().set_faults(Faults { read: 50_000, write: 20_000, sync: 50_000, space: 50_000 });
+        } else {
+            self.machine.disk().die_after(self.random.below(200));
+        }
         let opened = self.try_open().await;
         self.world.trace().note(format_args!("open with errors: {:?}", opened.as_ref().map(|(_, found)| found)));
         drop(opened);
         rt::sleep(Duration::from_millis(self.random.below(50))).await;
         let power = self.choose_power();
+        if power == Power::Lost {
+            self.ledger.lock().loosen();
+        }
         self.crash(power);
         self.calm();
     }
@@ -139,6 +146,7 @@ impl Run {
         let host = self.machine.boot();
         let (setup, ledger) = (Arc::clone(&self.setup), Arc::clone(&self.ledger));
         let random = self.random.fork(self.stops);
+        let disk = self.machine.disk().clone();
         let opening = self.machine.spawn(async move {
             let (store, recovered) = Store::open(&host, setup.options.clone())?;
             let queue = |queue: &super::setup::QueueSetup| {
@@ -147,7 +155,7 @@ impl Run {
                 opened
             };
             let queues = Arc::new(setup.queues.iter().map(queue).collect());
-            Ok((Bench { setup, ledger, store, queues, host, random }, recovered))
+            Ok((Bench { setup, ledger, store, queues, host, random, disk }, recovered))
         });
         match opening.await {
             Ok(opened) => opened.map_err(|error: OpenError| error.to_string()),
@@ -168,10 +176,17 @@ impl Run {
         }
         let end = self.world.clock().clone();
         let until = rt::Clock::monotonic(&end) + Duration::from_millis(20 + self.random.below(WORK_MS_MAX));
-        while rt::Clock::monotonic(&end) < until && !self.ledger.lock().is_failed() {
+        if self.random.below(3) == 0 {
+            self.machine.disk().die_after(self.random.below(2000));
+        }
+        while rt::Clock::monotonic(&end) < until && !self.is_over() {
             rt::sleep(Duration::from_millis(1 + self.random.below(50))).await;
             self.mischief();
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ledger.lock().is_failed() || self.machine.disk().is_dead()
     }
 
     /// Something may happen to the machine.
@@ -216,7 +231,7 @@ impl Run {
             }
         }
         let is_poisoned = bench.store.is_poisoned();
-        if self.ledger.lock().acknowledged == before && !is_poisoned {
+        if self.ledger.lock().acknowledged == before && !is_poisoned && !self.machine.disk().is_dead() {
             let what = "the faults are over, but no append succeeds".to_owned();
             self.ledger.lock().fail(Invariant::Live, what);
         }
@@ -224,7 +239,7 @@ impl Run {
 
     /// Closes, kills, or cuts the power.
     async fn stop(&mut self, bench: &Bench) {
-        if self.random.below(4) == 0 {
+        if self.random.below(4) == 0 && !self.is_over() {
             self.close(bench).await;
         }
         let written = bench.store.stats().runs_written.load(Ordering::Relaxed);
@@ -250,7 +265,7 @@ impl Run {
             self.ledger.lock().fail(Invariant::Live, "the store does not close".to_owned());
         }
         self.world.trace().note(format_args!("closed at {:?}", bench.store.positions()));
-        if is_calm && !bench.store.is_poisoned() && !self.ledger.lock().is_log_rotten {
+        if is_calm && !self.is_over() && !bench.store.is_poisoned() && !self.ledger.lock().is_log_rotten {
             self.before = answers(bench).ok();
         }
     }

@@ -58,6 +58,9 @@ struct State {
     names: Names,
     inodes: BTreeMap<InodeId, Inode>,
     locks: BTreeMap<PathBuf, u64>,
+    /// Operations left before the machine dies in the middle of what it does.
+    dies_after: Option<u64>,
+    is_dead: bool,
     capacity: u64,
     plan: FaultPlan,
     counters: Counters,
@@ -80,6 +83,8 @@ impl SimDisk {
             names: Names::default(),
             inodes: BTreeMap::new(),
             locks: BTreeMap::new(),
+            dies_after: None,
+            is_dead: false,
             capacity: CAPACITY_DEFAULT,
             plan: FaultPlan::default(),
             counters: Counters::default(),
@@ -98,6 +103,7 @@ impl SimDisk {
         let state = &mut *self.0.lock();
         state.generation += 1;
         state.locks.clear();
+        (state.dies_after, state.is_dead) = (None, false);
         state.trace.mark(format_args!("disk crash {power:?}"));
         if power == Power::Lost {
             state.names.lose(&state.random);
@@ -119,6 +125,18 @@ impl SimDisk {
     /// Lets one coming operation fail.
     pub fn plan(&self, fault: Fault) {
         self.0.lock().plan.planned.push(fault);
+    }
+
+    /// Lets the machine die in the middle of what it does: after so many operations all others fail. Call
+    /// [`SimDisk::crash`] once [`SimDisk::is_dead`].
+    pub fn die_after(&self, operations: u64) {
+        self.0.lock().dies_after = Some(operations);
+    }
+
+    /// Whether the machine has died by [`SimDisk::die_after`] and waits for its crash.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.0.lock().is_dead
     }
 
     /// Forgets every planned fault that has not come.

@@ -119,6 +119,18 @@ fn a_planned_fault_hits_once_where_it_should() {
 }
 
 #[test]
+fn a_machine_may_die_between_two_operations() {
+    let disk = disk(0);
+    let file = disk.mount().create(&path("a"), 512).expect("create");
+    disk.die_after(1);
+    file.write_at(b"1", 0).expect("before");
+    assert!(file.sync().is_err() && disk.is_dead() && disk.mount().list(Path::new(DIR)).is_err());
+    disk.crash(Power::Kept);
+    assert!(!disk.is_dead());
+    assert_eq!(content(&disk, "a").expect("kept")[..1], *b"1");
+}
+
+#[test]
 fn a_full_disk_says_so() {
     let disk = disk(0);
     let mount = disk.mount();

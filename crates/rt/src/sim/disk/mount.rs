@@ -31,13 +31,22 @@ impl DiskLock for SimLock {}
 impl SimDisk {
     fn enter(&self, generation: u64) -> io::Result<MutexGuard<'_, State>> {
         let state = self.0.lock();
-        if state.generation == generation { Ok(state) } else { Err(stale()) }
+        if state.generation == generation && !state.is_dead { Ok(state) } else { Err(stale()) }
     }
 }
 
 impl State {
     /// Reports an operation and fails if it is to fail.
     fn begin(&mut self, operation: Operation, path: &Path, at: u64, len: u64) -> io::Result<()> {
+        match &mut self.dies_after {
+            Some(0) => {
+                self.is_dead = true;
+                self.trace.note(format_args!("the machine dies before {operation:?} of {}", path.display()));
+                return Err(stale());
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
         let hit = self.plan.hits(operation, path, &self.random);
         self.trace.mark(format_args!("disk {operation:?} {} {at} {len} {hit}", path.display()));
         if hit {
