@@ -33,6 +33,8 @@ fn heartbeats_of_several_clients() {
         r#"{"clientID":"c","producerDataSet":null,"consumerDataSet":[{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET","subscriptionDataSet":[{"topic":"t","subString":"*","tagsSet":null,"codeSet":null}],"later":1}]}"#,
     );
     assert_eq!(go.consumer_data_set[0].subscription_data_set[0].sub_string, "*");
+    let go: SubscriptionData = check(r#"{"topic":"t","subString":"A || B","tagsSet":["A","B"],"codeSet":["65","66"]}"#);
+    assert_eq!(go.code_set, [65, 66].into());
 }
 
 #[test]
