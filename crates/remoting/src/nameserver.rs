@@ -140,7 +140,7 @@ impl NameServer {
             RequestCode::DELETE_KV_CONFIG => self.delete_text(header)?,
             RequestCode::GET_KVLIST_BY_NAMESPACE => self.list_texts(header)?.into(),
             RequestCode::UPDATE_NAMESRV_CONFIG => self.update_config(body)?,
-            RequestCode::GET_NAMESRV_CONFIG => self.get_config().into(),
+            RequestCode::GET_NAMESRV_CONFIG => self.get_config(connection).into(),
             code => {
                 let remark = format!(" request type {} not supported", code.0);
                 Reply::error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark).into()

@@ -2,6 +2,7 @@
 
 use super::{NameServer, Outcome};
 use crate::reply::Reply;
+use crate::server::Connection;
 use cluster::metadata::{Change, State};
 use cluster::route::Options;
 use std::time::Duration;
@@ -158,8 +159,10 @@ fn parse_properties(text: &str) -> Vec<(String, String)> {
 }
 
 impl NameServer {
-    pub(super) fn get_config(&self) -> Reply {
-        Reply::ok().with_body(self.config.load().to_properties())
+    /// With the port that the caller has reached, which tools show.
+    pub(super) fn get_config(&self, connection: &Connection) -> Reply {
+        let port = connection.local().port();
+        Reply::ok().with_body(format!("{}listenPort={port}\n", self.config.load().to_properties()))
     }
 
     /// All of the changes or none.

@@ -83,6 +83,8 @@ struct Run<'a> {
     command: &'a Produce,
     cluster: Arc<Cluster>,
     queues: Vec<Queue>,
+    /// Where to begin, so that many short runs fill all queues.
+    first_queue: u64,
     ids: Ids,
     on_the_way: VecDeque<(usize, String, Pending)>,
     stored: Vec<Stored>,
@@ -96,10 +98,11 @@ pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
     let is_new = cluster.route(&command.topic).await?.is_none();
     let queues = queues(&cluster, &command).await?;
     let total = command.messages.len() as u64 * command.count;
-    let ids = Ids::new(&cluster);
+    let (ids, first_queue) = (Ids::new(&cluster), cluster.random());
     let (on_the_way, stored) = (VecDeque::new(), Vec::new());
     let bar = if total == 0 || total > 1000 { progress(total) } else { indicatif::ProgressBar::hidden() };
-    let mut run = Run { command: &command, cluster, queues, ids, on_the_way, stored, sent: 0, failed: 0, bar };
+    let mut run =
+        Run { command: &command, cluster, queues, first_queue, ids, on_the_way, stored, sent: 0, failed: 0, bar };
     let result = run.all().await;
     run.bar.finish_and_clear();
     result?;
@@ -195,7 +198,7 @@ impl Run<'_> {
             let now = self.cluster.now_ms();
             let id = self.ids.next(now);
             let properties = self.properties(&id);
-            let at = usize::try_from(self.sent % self.queues.len() as u64).unwrap_or(0);
+            let at = usize::try_from(self.first_queue.wrapping_add(self.sent) % self.queues.len() as u64).unwrap_or(0);
             let queue = &self.queues[at];
             let header = request::SendMessage {
                 producer_group: PRODUCER_GROUP,
