@@ -83,7 +83,23 @@ pub(super) fn load(disk: &dyn Disk, dir: &Path, offsets: &Offsets) -> Result<Loa
         let file = new_journal(disk, dir, state.version).map_err(failed)?;
         return Ok(Loaded { state, journal: file, journal_len: HEAD_LEN as u64, snapshot_len });
     }
+    write_again(&*reader.file, reader.at).and_then(|()| disk.sync_dir(dir)).map_err(failed)?;
     Ok(Loaded { state, journal_len: reader.at, journal: reader.file, snapshot_len })
+}
+
+/// Makes durable what was read.
+///
+/// The process before may have died between a write and its sync, or after a sync that failed: then the system may take
+/// bytes in memory for saved that never reached the disk, and a sync alone would pass over them.
+fn write_again(file: &dyn File, len: u64) -> io::Result<()> {
+    const BYTES_AT_ONCE: u64 = 1 << 20;
+    let mut at = 0;
+    while at < len {
+        let bytes = frame::read(file, at, BYTES_AT_ONCE.min(len - at) as usize)?;
+        file.write_at(&bytes, at)?;
+        at += bytes.len().max(1) as u64;
+    }
+    file.sync()
 }
 
 /// An error on the way, before it is known which folder it belongs to.
