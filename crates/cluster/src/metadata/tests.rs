@@ -442,3 +442,46 @@ proptest! {
         simulate(seed, |machine| run_acts(machine, acts));
     }
 }
+
+/// Changes and offsets without pause, until the machine is gone; what was acknowledged is told.
+async fn write_until_the_end(host: Host, acked: std::sync::Arc<parking_lot::Mutex<(u64, u64)>>) {
+    let options = Options { compact_bytes_min: 2000, ..Options::default() };
+    let metadata = Metadata::open(&host, DIR, options).unwrap();
+    let (g, t, q) = (group("g"), topic("t"), QueueId(0));
+    let first = metadata.read().kv("n", "k").map_or(0, |value| value.parse().unwrap());
+    let from = metadata.offset(&g, &t, q).map_or(0, |offset| offset.0);
+    for n in 1.. {
+        metadata.advance(&g, &t, q, QueueOffset(from + n));
+        let (change, flushed) = (metadata.propose(kv(&(first + n).to_string())), metadata.flush_offsets());
+        if let Ok(version) = change.await {
+            assert_eq!(metadata.read().version.max(version), metadata.read().version);
+            acked.lock().0 = first + n;
+        }
+        if flushed.await.is_ok() {
+            acked.lock().1 = from + n;
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_moment() {
+    for seed in 0..150 {
+        sim::run(seed, |world| async move {
+            let machine = world.host("a");
+            let acked = std::sync::Arc::new(parking_lot::Mutex::new((0, 0)));
+            for _ in 0..4 {
+                drop(machine.spawn(write_until_the_end(machine.boot(), acked.clone())));
+                rt::sleep(std::time::Duration::from_millis(20 + rt::Random::below(world.random(), 400))).await;
+                machine.crash(if rt::Random::below(world.random(), 3) == 0 { Power::Kept } else { Power::Lost });
+                let metadata = Metadata::open(&machine.boot(), DIR, Options::default()).unwrap();
+                let value: u64 = metadata.read().kv("n", "k").map_or(0, |value| value.parse().unwrap());
+                let offset = metadata.offset(&group("g"), &topic("t"), QueueId(0)).map_or(0, |offset| offset.0);
+                let acked = *acked.lock();
+                assert!(value >= acked.0 && offset >= acked.1, "seed {seed}: {value} {offset} {acked:?}");
+                metadata.close().await.unwrap();
+                machine.crash(Power::Kept);
+            }
+            assert!(acked.lock().0 > 20, "seed {seed}: it got somewhere");
+        });
+    }
+}
