@@ -127,7 +127,7 @@ fn silence_and_closed_connections_end_a_broker() {
     assert_eq!(table.expire(121 * SECOND), []);
     assert!(table.heartbeat("c", "h:1", 1, 100 * SECOND));
     assert_eq!(table.expire(220 * SECOND), []);
-    assert_eq!(table.is_changed("c", "h:1", &broker.version(), 2, 200 * SECOND).0, false);
+    assert!(!table.is_changed("c", "h:1", &broker.version(), 2, 200 * SECOND).0);
     assert_eq!(table.connection_closed(1), [], "it is heard over another connection now");
     assert_eq!(table.expire(321 * SECOND), [Effect::CloseConnection(2)]);
     assert_eq!((table.view().all_topics().len(), table.view().brokers().len()), (0, 0));
