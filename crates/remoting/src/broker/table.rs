@@ -37,7 +37,11 @@ pub(super) fn dispatch(
         Box::pin(async move {
             // The header is decoded again rather than copied: what comes here is rare.
             let Ok(header) = Header::parse(&request.frame) else { return };
-            let reply = handle(&request, &header).await.unwrap_or_else(|refusal| refusal);
+            let reply = handle(&request, &header).await.unwrap_or_else(|refusal| {
+            let (peer, code) = (request.connection.peer(), header.request_code());
+            tracing::debug!(%peer, %code, answer = %refusal.code, remark = refusal.remark.as_deref(), "a request is refused");
+            refusal
+        });
             answer(&request.connection, &request.frame, &header, &reply);
         }),
     );
