@@ -58,7 +58,6 @@ impl<T> Sender<T> {
     }
 
     /// The value.
-    #[must_use]
     pub fn borrow(&self) -> Ref<'_, T> {
         self.0.value.read()
     }
@@ -85,7 +84,6 @@ impl<T> Clone for Receiver<T> {
 
 impl<T> Receiver<T> {
     /// The value.
-    #[must_use]
     pub fn borrow(&self) -> Ref<'_, T> {
         self.shared.value.read()
     }

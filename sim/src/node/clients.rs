@@ -5,7 +5,7 @@ use super::ledger::{Id, Ledger};
 use crate::Invariant;
 use bytes::BytesMut;
 use model::record::{Record, announced_len};
-use model::{properties, system};
+use model::{Group, Topic, properties, system};
 use parking_lot::Mutex;
 use rt::sim::SeededRandom;
 use rt::{Host, Random};
@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::body::TopicRouteData;
-use wire::remoting::request::{GetRoute, PullMessage, QueryConsumerOffset, SendMessage, UpdateConsumerOffset};
+use wire::remoting::request::{
+    GetRoute, PullMessage, QueryConsumerOffset, SendBack, SendMessage, UpdateConsumerOffset,
+};
 use wire::remoting::{Encoding, FrameWriter, RequestCode, ResponseCode, batch, loose_json};
 
 /// The topic of all messages.
@@ -25,6 +27,23 @@ pub(super) const QUEUES: u32 = 4;
 
 /// How long a pull may wait for messages.
 const PULL_WAIT: Duration = Duration::from_secs(2);
+
+/// A queue that a consumer reads.
+#[derive(Debug)]
+struct Source {
+    topic: String,
+    queue: u32,
+}
+
+impl Source {
+    fn id(&self) -> i32 {
+        i32::try_from(self.queue).unwrap_or(0)
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.topic, self.queue)
+    }
+}
 
 /// One client process.
 #[derive(Clone)]
@@ -163,16 +182,19 @@ impl Client {
 
     async fn consume_on_one_connection(&self) -> io::Result<()> {
         let mut connection = self.connect().await?;
+        let mut sources: Vec<Source> = (0..QUEUES).map(|queue| Source { topic: TOPIC.to_owned(), queue }).collect();
+        // What the group could not digest comes again here.
+        sources.push(Source { topic: Topic::retry_of(&Group::from_stored(&self.name)).to_string(), queue: 0 });
         let mut offsets = Vec::new();
-        for queue in 0..QUEUES {
-            offsets.push(self.where_to_begin(&mut connection, queue).await?);
+        for source in &sources {
+            offsets.push(self.where_to_begin(&mut connection, source).await?);
         }
         loop {
-            for (queue, offset) in (0..QUEUES).zip(&mut offsets) {
-                let next = self.pull(&mut connection, queue, *offset).await?;
+            for (source, offset) in sources.iter().zip(&mut offsets) {
+                let next = self.pull(&mut connection, source, *offset).await?;
                 if next != *offset {
                     *offset = next;
-                    self.commit(&mut connection, queue, next).await?;
+                    self.commit(&mut connection, source, next).await?;
                 }
             }
             if self.ledger.lock().is_failed() {
@@ -182,30 +204,31 @@ impl Client {
         }
     }
 
-    async fn where_to_begin(&self, connection: &mut Connection, queue: u32) -> io::Result<u64> {
+    async fn where_to_begin(&self, connection: &mut Connection, source: &Source) -> io::Result<u64> {
         let ask = QueryConsumerOffset {
             consumer_group: &self.name,
-            topic: TOPIC,
-            queue_id: i32::try_from(queue).unwrap_or(0),
+            topic: &source.topic,
+            queue_id: source.id(),
             set_zero_if_not_found: Some(false),
             broker_name: None,
         };
         let answer = connection.ask(RequestCode::QUERY_CONSUMER_OFFSET, |fields| ask.write(fields), b"").await?;
         match (answer.code, answer.number("offset")) {
             (ResponseCode::SUCCESS, Some(offset)) => {
-                self.ledger.lock().told_progress(&self.name, queue, offset);
+                self.ledger.lock().told_progress(&self.name, &source.name(), offset);
                 Ok(offset)
             }
             (ResponseCode::QUERY_NOT_FOUND, _) => {
-                self.ledger.lock().told_progress(&self.name, queue, 0);
+                self.ledger.lock().told_progress(&self.name, &source.name(), 0);
                 Ok(0)
             }
-            (code, _) => Err(io::Error::other(format!("where to begin in queue {queue}: {code:?} {}", answer.remark))),
+            _ if source.topic != TOPIC => Ok(0),
+            (code, _) => Err(io::Error::other(format!("where to begin in {source:?}: {code:?} {}", answer.remark))),
         }
     }
 
     /// Pulls once. Returns the next offset.
-    async fn pull(&self, connection: &mut Connection, queue: u32, offset: u64) -> io::Result<u64> {
+    async fn pull(&self, connection: &mut Connection, source: &Source, offset: u64) -> io::Result<u64> {
         let commits = self.random.below(4) == 0;
         let waits = self.random.below(4) == 0;
         let mut sys_flag = PullMessage::SUBSCRIPTION;
@@ -213,8 +236,8 @@ impl Client {
         sys_flag |= if waits { PullMessage::SUSPEND } else { 0 };
         let ask = PullMessage {
             consumer_group: &self.name,
-            topic: TOPIC,
-            queue_id: i32::try_from(queue).unwrap_or(0),
+            topic: &source.topic,
+            queue_id: source.id(),
             queue_offset: i64::try_from(offset).unwrap_or(0),
             max_msg_nums: 1 + i32::try_from(self.random.below(32)).unwrap_or(0),
             sys_flag,
@@ -231,64 +254,96 @@ impl Client {
         };
         let answer = connection.ask(RequestCode::PULL_MESSAGE, |fields| ask.write(fields), b"").await?;
         match answer.code {
-            ResponseCode::SUCCESS => Ok(self.take(queue, offset, &answer)),
+            ResponseCode::SUCCESS => {
+                let (next, position) = self.take(source, offset, &answer);
+                if let Some((id, position)) = position.filter(|_| self.random.below(6) == 0) {
+                    self.send_back(connection, id, position).await?;
+                }
+                Ok(next)
+            }
+            ResponseCode::TOPIC_NOT_EXIST if source.topic != TOPIC => Ok(offset),
             ResponseCode::PULL_NOT_FOUND | ResponseCode::PULL_RETRY_IMMEDIATELY => Ok(offset),
             ResponseCode::PULL_OFFSET_MOVED => {
                 let [next, min, max] = ["nextBeginOffset", "minOffset", "maxOffset"].map(|name| answer.number(name));
                 let what = format!(
-                    "{} asked for {offset} of queue {queue} and is sent to {next:?}; it reaches from {min:?} to {max:?}",
+                    "{} asked for {offset} of {source:?} and is sent to {next:?}; it reaches from {min:?} to {max:?}",
                     self.name
                 );
                 self.ledger.lock().fail(Invariant::Kept, what);
                 Ok(offset)
             }
-            code => Err(io::Error::other(format!("pull from queue {queue}: {code:?} {}", answer.remark))),
+            code => Err(io::Error::other(format!("pull from {source:?}: {code:?} {}", answer.remark))),
         }
     }
 
-    /// Takes the messages of an answer: they must begin at the offset asked for and have no gap.
-    fn take(&self, queue: u32, from: u64, answer: &Answer) -> u64 {
+    /// Takes the messages of an answer: they must begin at the offset asked for and have no gap. Returns the next offset
+    /// and a message with its position in the log, if it came for the first time.
+    fn take(&self, source: &Source, from: u64, answer: &Answer) -> (u64, Option<(Id, u64)>) {
         let ledger = &mut *self.ledger.lock();
-        let (mut rest, mut next) = (&answer.body[..], from);
+        let (mut rest, mut next, mut first) = (&answer.body[..], from, None);
         while !rest.is_empty() {
             let record = match Record::parse(rest) {
                 Ok(record) => record,
                 Err(error) => {
-                    ledger.fail(Invariant::Genuine, format!("queue {queue} after offset {next}: no record: {error}"));
-                    return next;
+                    ledger.fail(Invariant::Genuine, format!("{source:?} after offset {next}: no record: {error}"));
+                    return (next, None);
                 }
             };
             if record.queue_offset.0 != next {
-                let what = format!("queue {queue}: offset {} where {next} must be", record.queue_offset);
+                let what = format!("{source:?}: offset {} where {next} must be", record.queue_offset);
                 ledger.fail(Invariant::Dense, what);
-                return next;
+                return (next, None);
             }
-            ledger.deliver(&self.name, queue, &record);
+            if source.topic == TOPIC {
+                let id = ledger.deliver(&self.name, source.queue, &record);
+                first = first.or(id.map(|id| (id, record.physical_offset.0)));
+            } else {
+                ledger.redeliver(&self.name, &record);
+            }
             next += 1;
             rest = &rest[announced_len(rest).unwrap_or(rest.len()).min(rest.len())..];
         }
         if answer.number("nextBeginOffset") != Some(next) {
             let told = answer.number("nextBeginOffset");
-            ledger.fail(Invariant::Dense, format!("queue {queue}: next is {next}, but {told:?} is told"));
+            ledger.fail(Invariant::Dense, format!("{source:?}: next is {next}, but {told:?} is told"));
         }
-        next
+        (next, first)
     }
 
-    async fn commit(&self, connection: &mut Connection, queue: u32, offset: u64) -> io::Result<()> {
+    /// The group could not digest a message and wants it again.
+    async fn send_back(&self, connection: &mut Connection, id: Id, position: u64) -> io::Result<()> {
+        let ask = SendBack {
+            offset: i64::try_from(position).unwrap_or(0),
+            group: &self.name,
+            delay_level: 1 + i32::from(self.random.coin()),
+            origin_msg_id: None,
+            origin_topic: Some(TOPIC),
+            unit_mode: Some(false),
+            max_reconsume_times: Some(16),
+            broker_name: None,
+        };
+        let answer = connection.ask(RequestCode::CONSUMER_SEND_MSG_BACK, |fields| ask.write(fields), b"").await?;
+        if answer.code == ResponseCode::SUCCESS {
+            self.ledger.lock().sent_back(&self.name, id);
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, connection: &mut Connection, source: &Source, offset: u64) -> io::Result<()> {
         if self.random.below(3) == 0 {
             return Ok(());
         }
         let ask = UpdateConsumerOffset {
             consumer_group: &self.name,
-            topic: TOPIC,
-            queue_id: i32::try_from(queue).unwrap_or(0),
+            topic: &source.topic,
+            queue_id: source.id(),
             // Now and then a late commit comes in: it must change nothing.
             commit_offset: i64::try_from(if self.random.below(8) == 0 { offset / 2 } else { offset }).unwrap_or(0),
             broker_name: None,
         };
         let answer = connection.ask(RequestCode::UPDATE_CONSUMER_OFFSET, |fields| ask.write(fields), b"").await?;
         if answer.code == ResponseCode::SUCCESS {
-            self.ledger.lock().committed(&self.name, queue, u64::try_from(ask.commit_offset).unwrap_or(0));
+            self.ledger.lock().committed(&self.name, &source.name(), u64::try_from(ask.commit_offset).unwrap_or(0));
         }
         Ok(())
     }

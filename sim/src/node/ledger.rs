@@ -17,7 +17,7 @@ pub(super) struct Ledger {
     /// Which message an offset of a queue belongs to.
     places: BTreeMap<(u32, u64), Id>,
     /// How far each group is known to be in each queue: told or acknowledged by the node.
-    progress: BTreeMap<(String, u32), u64>,
+    progress: BTreeMap<(String, String), u64>,
     pub(super) acknowledged: u64,
     pub(super) compared: u64,
     violation: Option<Violation>,
@@ -31,6 +31,10 @@ struct Message {
     place: Option<(u32, u64)>,
     /// Groups that have got it.
     delivered: BTreeSet<String>,
+    /// Groups that sent it back, which the node acknowledged.
+    sent_back: BTreeSet<String>,
+    /// Groups that have got it again.
+    redelivered: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -111,31 +115,56 @@ impl Ledger {
     }
 
     /// A consumer group got these bytes from a queue at an offset.
-    pub(super) fn deliver(&mut self, group: &str, queue: u32, record: &Record<'_>) {
-        self.compared += 1;
+    pub(super) fn deliver(&mut self, group: &str, queue: u32, record: &Record<'_>) -> Option<Id> {
         let offset = record.queue_offset.0;
-        let at = format!("queue {queue} offset {offset}, delivered to {group}");
-        let id = record.body.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
-        let Some(id) = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < self.messages.len()) else {
-            return self.fail(Invariant::Genuine, format!("{at}: a message that was never sent"));
-        };
-        if record.body != self.body(id) || record.check_body().is_err() {
-            return self.fail(Invariant::Genuine, format!("{at}: the body of message {id} is not what was sent"));
-        }
-        let is_changed = |(name, value): &(&str, String)| record.property(name) != Some(value);
-        if let Some((name, value)) = Self::properties(id).iter().find(|pair| is_changed(pair)) {
-            let found = record.property(name).map(str::to_owned);
-            let what = format!("{at}: property {name} of message {id} is {found:?}, sent was {value:?}");
-            return self.fail(Invariant::Genuine, what);
-        }
+        let id = self.compare(&format!("queue {queue} offset {offset}, delivered to {group}"), record)?;
         if record.topic != self.topic || record.queue_id.0 != queue {
-            return self.fail(Invariant::Genuine, format!("{at}: record is of {}/{}", record.topic, record.queue_id));
-        }
-        if self.messages[id].is_refused {
-            return self.fail(Invariant::Genuine, format!("{at}: message {id} was refused"));
+            let what = format!("queue {queue} offset {offset}: record is of {}/{}", record.topic, record.queue_id);
+            self.fail(Invariant::Genuine, what);
         }
         self.messages[id].delivered.insert(group.to_owned());
         self.settle(id, queue, offset);
+        Some(id)
+    }
+
+    /// A consumer group got these bytes from its retry topic.
+    pub(super) fn redeliver(&mut self, group: &str, record: &Record<'_>) {
+        let at = format!("offset {} of the retry topic of {group}", record.queue_offset);
+        let Some(id) = self.compare(&at, record) else { return };
+        if record.reconsume_times != 1 {
+            let what = format!("{at}: message {id} was consumed {} times, expected once", record.reconsume_times);
+            self.fail(Invariant::Genuine, what);
+        }
+        self.trace.note(format_args!("{group} gets {id} again"));
+        self.messages[id].redelivered.insert(group.to_owned());
+    }
+
+    /// The node promises a group to deliver a message again.
+    pub(super) fn sent_back(&mut self, group: &str, id: Id) {
+        self.trace.note(format_args!("{group} sends {id} back"));
+        self.messages[id].sent_back.insert(group.to_owned());
+    }
+
+    /// Compares a record with what was sent.
+    fn compare(&mut self, at: &str, record: &Record<'_>) -> Option<Id> {
+        self.compared += 1;
+        let id = record.body.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        let Some(id) = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < self.messages.len()) else {
+            self.fail(Invariant::Genuine, format!("{at}: a message that was never sent"));
+            return None;
+        };
+        let is_changed = |(name, value): &(&str, String)| record.property(name) != Some(value);
+        let what = if record.body != self.body(id) || record.check_body().is_err() {
+            format!("{at}: the body of message {id} is not what was sent")
+        } else if let Some((name, value)) = Self::properties(id).iter().find(|pair| is_changed(pair)) {
+            format!("{at}: property {name} of message {id} is {:?}, sent was {value:?}", record.property(name))
+        } else if self.messages[id].is_refused {
+            format!("{at}: message {id} was refused")
+        } else {
+            return Some(id);
+        };
+        self.fail(Invariant::Genuine, what);
+        None
     }
 
     fn settle(&mut self, id: Id, queue: u32, offset: u64) {
@@ -155,11 +184,11 @@ impl Ledger {
     }
 
     /// The node says how far a group is: never less than it said or acknowledged before.
-    pub(super) fn told_progress(&mut self, group: &str, queue: u32, offset: u64) {
-        self.trace.note(format_args!("{group} is told to be at {offset} of queue {queue}"));
-        let known = self.progress.entry((group.to_owned(), queue)).or_default();
+    pub(super) fn told_progress(&mut self, group: &str, queue: &str, offset: u64) {
+        self.trace.note(format_args!("{group} is told to be at {offset} of {queue}"));
+        let known = self.progress.entry((group.to_owned(), queue.to_owned())).or_default();
         if offset < *known {
-            let what = format!("{group} is told to be at {offset} of queue {queue}, it was at {known} before");
+            let what = format!("{group} is told to be at {offset} of {queue}, it was at {known} before");
             self.fail(Invariant::Forward, what);
         } else {
             *known = offset;
@@ -167,16 +196,24 @@ impl Ledger {
     }
 
     /// The node acknowledged a commit.
-    pub(super) fn committed(&mut self, group: &str, queue: u32, offset: u64) {
-        self.trace.note(format_args!("{group} commits {offset} of queue {queue}"));
-        let known = self.progress.entry((group.to_owned(), queue)).or_default();
+    pub(super) fn committed(&mut self, group: &str, queue: &str, offset: u64) {
+        self.trace.note(format_args!("{group} commits {offset} of {queue}"));
+        let known = self.progress.entry((group.to_owned(), queue.to_owned())).or_default();
         *known = offset.max(*known);
     }
 
-    /// Acknowledged messages that a group has not got.
+    /// Messages that were promised to a group and did not come: acknowledged or sent back.
     pub(super) fn undelivered(&self, group: &str) -> Vec<Id> {
-        let is_missing = |message: &Message| message.is_acknowledged && !message.delivered.contains(group);
+        let is_missing = |message: &Message| {
+            (message.is_acknowledged && !message.delivered.contains(group))
+                || (message.sent_back.contains(group) && !message.redelivered.contains(group))
+        };
         (0..self.messages.len()).filter(|&id| is_missing(&self.messages[id])).collect()
+    }
+
+    /// Whether a group was promised to get a message again.
+    pub(super) fn is_sent_back(&self, group: &str, id: Id) -> bool {
+        self.messages[id].sent_back.contains(group)
     }
 
     /// Where a message is.

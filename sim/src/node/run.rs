@@ -229,7 +229,8 @@ impl Run {
         for (_, client) in &self.consumers {
             let ledger = &mut *self.ledger.lock();
             if let Some(&id) = ledger.undelivered(&client.name).first() {
-                let what = format!("{} never got message {id}, acknowledged at {:?}", client.name, ledger.place(id));
+                let (place, is_back) = (ledger.place(id), ledger.is_sent_back(&client.name, id));
+                let what = format!("{} never got message {id}, at {place:?}, sent back: {is_back}", client.name);
                 ledger.fail(Invariant::Kept, what);
             }
         }

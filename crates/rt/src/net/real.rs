@@ -37,7 +37,7 @@ impl Net for RealNet {
     }
 
     fn connect(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(async move { RealStream::new(TcpStream::connect(addr).await?) })
+        Box::pin(async move { RealStream::open(TcpStream::connect(addr).await?) })
     }
 
     fn resolve<'a>(&'a self, host_and_port: &'a str) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
@@ -51,12 +51,12 @@ impl Listener for RealListener {
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(async move { RealStream::new(self.0.accept().await?.0) })
+        Box::pin(async move { RealStream::open(self.0.accept().await?.0) })
     }
 }
 
 impl RealStream {
-    fn new(tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
+    fn open(tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
         tcp.set_nodelay(true)?;
         let (peer, local) = (tcp.peer_addr()?, tcp.local_addr()?);
         Ok(Box::new(Self { tcp, peer, local }))
