@@ -168,8 +168,10 @@ impl Server {
         rt::spawn(async move {
             let peer = connection.peer();
             let result = drive::run(stream, &connection, &door, &options, tls, clock, shutdown).await;
-            if let Err(error) = result {
-                tracing::warn!(%peer, %error, "connection closed");
+            match result {
+                Ok(()) => {}
+                Err(error) if error.is_departure() => tracing::debug!(%peer, %error, "connection closed"),
+                Err(error) => tracing::warn!(%peer, %error, "connection closed"),
             }
             connection.close();
             door.closed(&connection);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("TF0001: options are not allowed as they are given\n{0}")]
-    Options(#[source] Faults),
+    Options(Faults),
     #[error("TF0002: the option file {path} cannot be read: {error}")]
     OptionFile { path: PathBuf, error: io::Error },
     #[error(

@@ -39,6 +39,15 @@ pub(super) enum Closed {
     Idle(Duration),
 }
 
+impl Closed {
+    /// Whether it says no more than that the client is gone.
+    pub(super) fn is_departure(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+        matches!(self, Self::Idle(_)) || matches!(self, Self::Io(error) if gone.contains(&error.kind()))
+    }
+}
+
 /// What the door is still working on for one connection.
 #[derive(Default)]
 pub struct Work {
