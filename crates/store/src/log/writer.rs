@@ -78,6 +78,9 @@ impl Stage for Writer {
                 // Waiting for the index may take until somebody makes room on the disk.
                 self.take_calls();
                 self.fail_all(&error);
+                if is_closing {
+                    return self.end();
+                }
             }
             return Step::Wait;
         }
