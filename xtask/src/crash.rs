@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 /// Rounds unless said otherwise.
 pub(crate) const ROUNDS: u32 = 100;
-/// Shortest and longest life of a node in ms.
-const LIFE_MS: std::ops::Range<u64> = 200..2_500;
+/// Shortest and longest life of a node in ms, counted from the first acknowledgement that it gave.
+const LIFE_MS: std::ops::Range<u64> = 10..1_500;
+/// How long to wait for that acknowledgement: clients take a moment to find a broker again.
+const FIRST_ACK_MAX: Duration = Duration::from_secs(10);
 const TOPIC: &str = "crash";
 const MAIN: &str = "io.trefoil.e2e.Main";
 
@@ -32,6 +34,7 @@ pub(crate) fn run(rounds: u32) -> Result<()> {
     let mut client = Sender::start(&jars, &name_server, &acks)?;
     let mut slowest = Duration::ZERO;
     for round in 1..=rounds {
+        wait_for_more(&acks)?;
         std::thread::sleep(Duration::from_millis(chance(LIFE_MS)));
         node.kill()?;
         let since = Instant::now();
@@ -97,11 +100,21 @@ impl Drop for Sender {
     }
 }
 
+/// Waits until one more message is acknowledged, or long enough.
+fn wait_for_more(acks: &Path) -> Result<()> {
+    let (before, since) = (lines(acks)?, Instant::now());
+    while lines(acks)? == before && since.elapsed() < FIRST_ACK_MAX {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 fn chance(range: std::ops::Range<u64>) -> u64 {
     let random = RandomState::new().hash_one(Instant::now().elapsed());
     range.start + random % (range.end - range.start)
 }
 
 fn lines(path: &Path) -> Result<usize> {
-    Ok(std::fs::read(path)?.iter().filter(|byte| **byte == b'\n').count())
+    let text = if path.try_exists()? { std::fs::read(path)? } else { Vec::new() };
+    Ok(text.iter().filter(|byte| **byte == b'\n').count())
 }

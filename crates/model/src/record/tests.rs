@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        drop(Record::parse(&bytes));
+        std::hint::black_box(Record::parse(&bytes).is_ok());
         drop(body_range(&bytes));
     }
 
@@ -63,6 +63,6 @@ proptest! {
         let at = at.index(bytes.len());
         prop_assert!(Record::parse(&bytes[..at]).is_err());
         bytes[at] = to;
-        drop(Record::parse(&bytes));
+        std::hint::black_box(Record::parse(&bytes).is_ok());
     }
 }

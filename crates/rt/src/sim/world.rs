@@ -37,7 +37,7 @@ struct Machine {
 }
 
 impl World {
-    /// The world of a seed. Its clock starts now: make it inside the runtime of [`super::run`].
+    /// The world of a seed. Its clock starts now: make it inside the runtime of [`super::run()`].
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let random = SeededRandom::new(seed);
