@@ -170,7 +170,12 @@ impl Ledger {
     pub(super) fn acknowledge(&mut self, id: Id, place: Place, safe: bool) {
         self.acknowledged += 1;
         let spot = Spot { offset: place.queue_offset, physical: place.physical_offset };
-        self.trace.note(format_args!("acknowledged {id} {} {}", self.name(id, spot.offset), spot.physical));
+        self.trace.note(format_args!(
+            "acknowledged {id} {} {}{}",
+            self.name(id, spot.offset),
+            spot.physical,
+            if safe { "" } else { " unsafe" }
+        ));
         self.settle(id, spot, safe);
     }
 

@@ -349,15 +349,25 @@ impl Writer {
         // They stay listed, though there may be nothing in them.
         shared.newest.lock().queues.append(&mut group.unlisted);
         let mut before = group.before;
-        for mut call in group.done.drain(..) {
-            shared.inbox.release(&call);
+        let mut failed: Vec<Call> = group.done.drain(..).collect();
+        // What earlier groups have of the first call is written.
+        if let Some(call) = failed.first_mut() {
             call.fail_from(std::mem::take(&mut before), &error);
-            call.complete();
         }
+        failed.iter_mut().skip(1).for_each(|call| call.fail_from(0, &error));
         if let Some(mut call) = self.calls.pop_front_if(|call| call.outcome.len() > before) {
-            shared.inbox.release(&call);
             call.fail_from(before, &error);
-            call.complete();
+            failed.push(call);
+        }
+        let mut waiting = Vec::new();
+        for call in failed {
+            shared.inbox.release(&call);
+            // … but perhaps not synced: its sender is told of both together.
+            let is_partly_written = call.outcome.iter().any(Result::is_ok);
+            if call.is_synced && is_partly_written { waiting.push(call) } else { call.complete() }
+        }
+        if !waiting.is_empty() {
+            shared.board.add(&shared.log, &mut waiting, &mut Vec::new());
         }
         error
     }
