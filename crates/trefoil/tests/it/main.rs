@@ -1,0 +1,147 @@
+//! The program as users start it: one node, and the command line against it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test of real processes, which may panic when it cannot go on"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
+
+/// A node with any free ports; killed when dropped.
+struct Node {
+    child: Child,
+    ready: String,
+}
+
+impl Node {
+    fn start(data: &Path) -> Self {
+        let mut command = serve(data);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert!(ready.starts_with("ready "), "{ready:?}");
+        Self { child, ready }
+    }
+
+    fn address(&self, role: &str) -> &str {
+        let mut words = self.ready.split_whitespace().filter_map(|word| word.split_once('='));
+        words.find(|(name, _)| *name == role).unwrap().1
+    }
+
+    /// What a command prints, and whether it succeeded.
+    fn run(&self, args: &[&str], input: &str) -> (bool, String) {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).args(["--nameserver", self.address("nameserver")]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    }
+
+    fn check(&self, line: &str, input: &str, expected: &[&str]) {
+        let (succeeded, text) = self.run(&line.split(' ').collect::<Vec<_>>(), input);
+        assert!(succeeded, "{line}: {text}");
+        for part in expected {
+            assert!(text.contains(part), "{line}: expected {part:?} in\n{text}");
+        }
+    }
+
+    fn check_fails(&self, line: &str, expected: &str) {
+        let (succeeded, text) = self.run(&line.split(' ').collect::<Vec<_>>(), "");
+        assert!(!succeeded && text.contains(expected), "{line}: {text}");
+    }
+
+    fn http(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.address("http")).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn stop(mut self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn serve(data: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--nameserver-port", "0", "--broker-port", "0", "--http-port", "0", "--data-dir"]);
+    command.arg(data).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_first_hour_with_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create orders --queues 2", "", &["'orders' has 2 queues on broker-a"]);
+    node.check("topic list", "", &["orders"]);
+    node.check("produce orders first --tag new --key k1 --queue 0", "", &["broker-a  0      0"]);
+    node.check("produce orders --output json", "second\nthird\n", &["\"broker\":\"broker-a\""]);
+    node.check("consume orders --until-end", "", &["first\n", "second\n", "third\n"]);
+    node.check("consume orders --until-end --tag new --output json", "", &["\"body\":\"first\"", "\"keys\":\"k1\""]);
+    node.check("consume orders --until-end --group g", "", &["first\n"]);
+    node.check("group show g", "", &["lag 0 in all"]);
+    node.check("group list", "", &["g "]);
+    node.check("topic show orders --output json", "", &["\"write_queues\": 2"]);
+    node.check("cluster show", "", &["DefaultCluster"]);
+    node.check("produce created-by-sending hello", "", &["broker-a"]);
+    node.check("consume created-by-sending --max 1", "", &["hello\n"]);
+    node.check_fails("topic show nothing", "no broker serves the topic 'nothing'");
+    node.check_fails("group show nothing", "no broker knows the group 'nothing'");
+    node.check_fails("topic create no!good", "has the character '!'");
+    assert!(node.http("/health/ready").contains("200 OK"));
+    assert!(node.http("/metrics").contains("trefoil_messages_in_total 4"));
+    node.check("topic delete orders", "", &["deleted"]);
+    node.check_fails("topic show orders", "no broker serves the topic 'orders'");
+    node.stop();
+}
+
+#[test]
+fn messages_outlive_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("produce kept one", "", &["broker-a"]);
+    node.check("consume kept --until-end --group g", "", &["one\n"]);
+    drop(node); // killed, as by kill -9
+    let node = Node::start(dir.path());
+    node.check("produce kept two", "", &["broker-a"]);
+    node.check("consume kept --until-end --from first", "", &["one\n", "two\n"]);
+    node.check("group show g", "", &["lag 1 in all"]);
+    node.stop();
+}
+
+#[test]
+fn starts_are_refused_clearly() {
+    let check = |mut command: Command, expected: &[&str]| {
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{text}");
+        for part in expected {
+            assert_eq!(text.matches(part).count(), 1, "expected {part:?} once in\n{text}");
+        }
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    check(serve(dir.path()), &["TF0003", "in use by another trefoil process"]);
+    node.stop();
+    let mut command = serve(dir.path());
+    command.args(["--roles", "controller", "--flush", "never"]).env("TREFOIL_RETENTION_HUORS", "1");
+    check(command, &["the role 'controller' is not built yet", "flag --flush:", "did you mean 'retention-hours'?"]);
+}
