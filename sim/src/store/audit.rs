@@ -100,11 +100,13 @@ fn judge(bench: &Bench, recovered: &Recovered, found: &[Found], id: Id) {
         Fate::Stored { spot, .. } => {
             let name = ledger.name(id, spot.offset);
             let is_cut = recovered.cut.as_ref().is_some_and(|cut| cut.position <= spot.physical);
+            // The last message of a queue: the report of the place is all that can be known of it.
+            let is_reported = ledger.reported.iter().any(|damage| damage.contains(&spot.physical));
             if spot.offset < in_queue.min {
                 expire(bench, ledger, id, spot.physical);
             } else if in_queue.damaged.iter().any(|range| range.contains(&spot.offset.0)) {
                 ledger.trace().note(format_args!("{name}: message {id} is reported as damaged"));
-            } else if ledger.is_log_rotten && is_cut {
+            } else if ledger.is_log_rotten && (is_cut || is_reported) {
                 ledger.set_fate(id, Fate::Gone);
             } else {
                 let what = format!("{name}: message {id} was stored at {} and is lost ({recovered:?})", spot.physical);

@@ -9,6 +9,7 @@ use rt::sim::Trace;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use store::Entry;
 
 /// A message of the run; its number is its place in the order of sending.
@@ -27,6 +28,8 @@ pub struct Ledger {
     pub(super) is_log_rotten: bool,
     /// Reads may fail for a while: the disk makes errors, or a file of the index is damaged.
     pub(super) may_reads_fail: bool,
+    /// Parts of the log that a start reported as damaged.
+    pub(super) reported: Vec<Range<PhysicalOffset>>,
     pub(super) acknowledged: u64,
     pub(super) compared: u64,
     violation: Option<Violation>,
@@ -74,6 +77,7 @@ impl Ledger {
             places,
             is_log_rotten: false,
             may_reads_fail: false,
+            reported: Vec::new(),
             acknowledged: 0,
             compared: 0,
             violation: None,

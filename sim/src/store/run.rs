@@ -149,6 +149,8 @@ impl Run {
         let disk = self.machine.disk().clone();
         let opening = self.machine.spawn(async move {
             let (store, recovered) = Store::open(&host, setup.options.clone())?;
+            let damages = recovered.damages.iter().map(|damage| damage.position..damage.until);
+            ledger.lock().reported.extend(damages);
             let queue = |queue: &super::setup::QueueSetup| {
                 let opened = store.queue(&queue.topic, queue.id);
                 opened.set_flush(queue.flush);
