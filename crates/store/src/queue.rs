@@ -175,7 +175,7 @@ impl Queue {
     }
 
     /// Appends up to `count_max` visible entries from `from` on to `out`: none at the end of the queue, fewer before a
-    /// damaged place.
+    /// damaged place and while entries move from memory to a run. Readers go on behind the last one.
     ///
     /// # Errors
     /// [`ReadError::NoOffset`] below [`Queue::min_offset`] or beyond [`Queue::max_offset`], [`ReadError::Damaged`] if
