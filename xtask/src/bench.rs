@@ -64,7 +64,9 @@ pub(crate) fn run() -> Result<()> {
     let program = node::build()?;
     let peer = Peer::start(&peer_dir)?;
     // A cold peer refuses some sends; only what is measured must be clean.
-    if let Err(error) = measure(&load, &peer.addr, peer.pid, &["produce", "--create", "--topic", "warm", "-d", WARM_UP_S]) {
+    if let Err(error) =
+        measure(&load, &peer.addr, peer.pid, &["produce", "--create", "--topic", "warm", "-d", WARM_UP_S])
+    {
         println!("the peer's warm-up was not clean: {error:#}");
     }
     println!("| work | trefoil | peer | ratio | wanted |\n|---|---|---|---|---|");
