@@ -1,7 +1,6 @@
 //! What can go wrong, one enum per operation. Doors map them to their codes.
 
-use model::{Group, NameError, QueueId, Topic};
-use std::time::Duration;
+use model::{Group, NameError, Topic};
 
 /// Why a message was not stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -199,14 +198,6 @@ pub enum AdminError {
         /// Its name.
         topic: String,
     },
-    /// No such queue.
-    #[error("queue {queue} of topic '{topic}' does not exist")]
-    QueueNotFound {
-        /// Topic.
-        topic: Topic,
-        /// Queue.
-        queue: QueueId,
-    },
     /// No such group.
     #[error("consumer group '{group}' does not exist")]
     GroupNotFound {
@@ -219,15 +210,4 @@ pub enum AdminError {
     /// An index could not be read.
     #[error(transparent)]
     Read(#[from] store::ReadError),
-}
-
-impl PublishError {
-    /// How long a client should wait before it tries again, if trying again can help.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Store(store::AppendError::Busy { .. }) => Some(Duration::from_millis(10)),
-            _ => None,
-        }
-    }
 }

@@ -176,10 +176,9 @@ impl Broker {
         let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
-                let append = self.draft(send, part, &target, false)?;
-                let queue_id = append.queue.id();
-                appends.push(append);
-                Ok(Planned::Appends { queue_id: target.answered_queue.unwrap_or(queue_id), count: 1 })
+                appends.push(self.draft(send, part, &target, false)?);
+                // Of a delayed message the producer is told the queue that it is meant for.
+                Ok(Planned::Appends { queue_id: target.queue.id(), count: 1 })
             }
             Content::Batch(parts) => {
                 if parts.is_empty() || parts.len() > BATCH_MESSAGES_MAX {

@@ -1,7 +1,7 @@
 //! How far groups are, and what offsets mean in time.
 
 use crate::Broker;
-use model::{Group, QueueId, QueueOffset, Topic};
+use model::{Group, QueueOffset, Topic};
 use std::sync::Arc;
 use store::{Boundary, Queue, ReadError};
 
@@ -143,12 +143,5 @@ impl Broker {
             queue.entries(min, 1, &mut first)?;
         }
         Ok(first.first().map_or(-1, |entry| entry.store_timestamp))
-    }
-
-    /// The offsets that a group has in a topic.
-    #[must_use]
-    pub fn offsets_of(&self, group: &Group, topic: &Topic) -> Vec<(QueueId, QueueOffset)> {
-        let all = self.metadata().offsets_of_group(group);
-        all.into_iter().filter(|(of, _, _)| of == topic).map(|(_, queue, offset)| (queue, offset)).collect()
     }
 }

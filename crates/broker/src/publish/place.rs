@@ -24,11 +24,13 @@ impl Broker {
         }
         let wish = Wish::of(&part.properties);
         wish.check_supported()?;
-        let text = self.stored_properties(&part.properties, &wish, target);
+        // A dead letter has waited enough.
+        let delay_level = wish.delay_level.filter(|_| !target.is_dead_letter);
+        let text = self.stored_properties(&part.properties, target, delay_level.is_some());
         if text.len() > properties::LEN_MAX {
             return Err(PublishError::PropertiesTooLong { len: text.len(), max: properties::LEN_MAX });
         }
-        let queue = match wish.delay_level.filter(|_| !target.is_dead_letter) {
+        let queue = match delay_level {
             Some(level) => self.delay_queue(level)?,
             None => Arc::clone(&target.queue),
         };
@@ -51,11 +53,11 @@ impl Broker {
     }
 
     /// The properties as they are stored: the producer's, the cluster, and where a delayed message is to go.
-    fn stored_properties(&self, given: &str, wish: &Wish, target: &Target) -> String {
+    fn stored_properties(&self, given: &str, target: &Target, is_delayed: bool) -> String {
         let mut text = String::with_capacity(given.len() + self.options().cluster.len() + 64);
         text.push_str(given);
         properties::push(&mut text, properties::CLUSTER, &self.options().cluster);
-        if wish.delay_level.is_some() && !target.is_dead_letter {
+        if is_delayed {
             properties::push(&mut text, properties::REAL_TOPIC, target.queue.topic().as_str());
             properties::push(&mut text, properties::REAL_QUEUE_ID, &target.queue.id().to_string());
         }

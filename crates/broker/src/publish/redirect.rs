@@ -3,7 +3,7 @@
 use super::{Content, Publish};
 use crate::topic::TopicState;
 use crate::{Broker, PublishError};
-use model::{Group, QueueId, Topic, properties, system};
+use model::{Group, Topic, properties, system};
 use std::sync::Arc;
 use store::Queue;
 
@@ -19,8 +19,6 @@ pub(super) struct Wish {
 pub(super) struct Target {
     pub(super) queue: Arc<Queue>,
     pub(super) is_dead_letter: bool,
-    /// The queue that the producer is told, where it differs from the one that is written first.
-    pub(super) answered_queue: Option<QueueId>,
 }
 
 impl Target {
@@ -96,5 +94,5 @@ fn target(topic: &Arc<TopicState>, queue_id: i32, is_dead_letter: bool) -> Resul
         queue: queue_id,
         queues: config.write_queues.max(config.read_queues),
     })?;
-    Ok(Target { queue: Arc::clone(queue), is_dead_letter, answered_queue: Some(queue.id()) })
+    Ok(Target { queue: Arc::clone(queue), is_dead_letter })
 }

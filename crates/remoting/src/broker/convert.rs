@@ -80,9 +80,7 @@ impl From<AdminError> for Reply {
             AdminError::Range { .. } | AdminError::Name(_) | AdminError::SystemTopic { .. } => {
                 ResponseCode::INVALID_PARAMETER
             }
-            AdminError::QueueNotFound { .. } | AdminError::Metadata(_) | AdminError::Read(_) => {
-                ResponseCode::SYSTEM_ERROR
-            }
+            AdminError::Metadata(_) | AdminError::Read(_) => ResponseCode::SYSTEM_ERROR,
         };
         Self::error(code, error)
     }
