@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::remoting::body::{ConsumeStats, ConsumerOffsets, HeartbeatData, TopicConfigWrapper, TopicRouteData};
+use wire::remoting::body::{ConsumeStats, ConsumerOffsets, HeartbeatData, TopicTable, TopicRouteData};
 use wire::remoting::loose_json::{Dialect, from_slice, normalise, to_vec};
 use wire::remoting::registration;
 
@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     }
     round_trip::<HeartbeatData>(input);
     round_trip::<TopicRouteData>(input);
-    round_trip::<TopicConfigWrapper>(input);
+    round_trip::<TopicTable>(input);
     round_trip::<ConsumeStats>(input);
     round_trip::<ConsumerOffsets>(input);
     drop(registration::decode(input, false, 513));

@@ -7,7 +7,7 @@ use super::{ConnectionId, Monotonic};
 use model::permission;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::body::{QueueData, RegisterBrokerBody, TopicConfig, TopicConfigWrapper};
+use wire::remoting::body::{QueueData, RegisterBrokerBody, TopicConfig, TopicTable};
 
 /// What a replica tells.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ impl Table {
     }
 
     /// Whether another address holds this name and id by a newer epoch.
-    fn is_outdated(&self, from: &Registration<'_>, wrapper: &TopicConfigWrapper) -> bool {
+    fn is_outdated(&self, from: &Registration<'_>, wrapper: &TopicTable) -> bool {
         let holder = self.view.brokers.get(from.broker_name).and_then(|broker| broker.addresses.get(&from.broker_id));
         let Some(holder) = holder.filter(|holder| *holder != from.address) else { return false };
         let epoch = self.live.get(from.cluster, holder).map(|live| live.version.state_version);
@@ -144,13 +144,7 @@ impl Table {
         (is_new, lowest)
     }
 
-    fn put_topics(
-        &mut self,
-        from: &Registration<'_>,
-        wrapper: &TopicConfigWrapper,
-        is_changed: bool,
-        writes_end: bool,
-    ) {
+    fn put_topics(&mut self, from: &Registration<'_>, wrapper: &TopicTable, is_changed: bool, writes_end: bool) {
         let topics = &wrapper.topic_config_table;
         let is_complete = from.is_complete || self.options.delete_topics_with_registration;
         if is_changed && is_complete && wrapper.topic_queue_mapping_info_map.is_empty() {

@@ -9,8 +9,8 @@ use model::{BrokerId, Group, GroupConfig, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::remoting::body::{
-    ConsumeStats, ConsumeTimeSpan, MessageQueue, OffsetWrapper, Opaque, QueueTimeSpan, SubscriptionAnswer,
-    SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper, TopicList,
+    ConsumeStats, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, Opaque, QueueTimeSpan, SubscriptionAnswer,
+    SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
 };
 use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
@@ -92,7 +92,7 @@ pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
     let total = table.len();
     page(&mut table, ask.group_seq, ask.max_group_num);
     let forbidden = state.groups.values().filter(|config| !config.forbidden_topics.is_empty());
-    let body = SubscriptionGroupWrapper {
+    let body = GroupTable {
         subscription_group_table: table,
         forbidden_table: forbidden
             .map(|config| (config.group.to_string(), config.forbidden_topics.iter().map(|t| (t.clone(), 1)).collect()))
@@ -134,7 +134,7 @@ pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
             queue_id: lag.queue.0 as i32,
             topic: lag.topic.to_string(),
         };
-        let offsets = OffsetWrapper {
+        let offsets = GroupOffset {
             broker_offset: lag.broker_offset.0 as i64,
             consumer_offset: lag.consumer_offset.0 as i64,
             pull_offset: lag.consumer_offset.0 as i64,

@@ -7,8 +7,7 @@ use model::{PhysicalOffset, Topic, TopicConfig, system};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::remoting::body::{
-    self, DataVersion, GroupList, MessageQueue, TopicConfigList, TopicConfigWrapper, TopicList, TopicOffset,
-    TopicStatsTable,
+    self, DataVersion, GroupList, MessageQueue, TopicConfigList, TopicList, TopicOffset, TopicStatsTable, TopicTable,
 };
 use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
@@ -41,9 +40,9 @@ pub(crate) fn topics_version(broker: &Broker) -> DataVersion {
 }
 
 /// Topics without a version.
-pub(crate) fn topic_table<'a>(topics: impl Iterator<Item = &'a TopicConfig>) -> TopicConfigWrapper {
+pub(crate) fn topic_table<'a>(topics: impl Iterator<Item = &'a TopicConfig>) -> TopicTable {
     let topic_config_table = topics.map(|config| (config.topic.to_string(), topic_body(config))).collect();
-    TopicConfigWrapper { topic_config_table, ..TopicConfigWrapper::default() }
+    TopicTable { topic_config_table, ..TopicTable::default() }
 }
 
 fn refuse(remark: impl ToString) -> Reply {
@@ -136,11 +135,11 @@ pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
 
 /// All topics with their version: what name servers, slaves and tools ask for.
 #[must_use]
-fn all_topics(broker: &Broker) -> TopicConfigWrapper {
+fn all_topics(broker: &Broker) -> TopicTable {
     // The version comes first: a topic that changes in between is then told again with the next version, not lost.
     let data_version = topics_version(broker);
     let topics = broker.all_topics();
-    TopicConfigWrapper { data_version, ..topic_table(topics.iter().map(|state| &state.config)) }
+    TopicTable { data_version, ..topic_table(topics.iter().map(|state| &state.config)) }
 }
 
 pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {

@@ -6,7 +6,7 @@ use super::{Target, time};
 use anyhow::bail;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use wire::remoting::body::{ConsumeStats, ConsumerConnection, SubscriptionGroupConfig, SubscriptionGroupWrapper};
+use wire::remoting::body::{ConsumeStats, ConsumerConnection, GroupTable, SubscriptionGroupConfig};
 use wire::remoting::code::version_text;
 use wire::remoting::{RequestCode, ResponseCode, request, response};
 
@@ -86,7 +86,7 @@ async fn configs(cluster: &Cluster, master: &Master) -> anyhow::Result<Vec<Subsc
             request::GetAllGroupConfig { group_seq: Some(from), data_version: None, max_group_num: Some(PAGE) };
         let code = RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG;
         let answer: Answer = cluster.ask(&master.addr, code, |out| request.write(out), b"").await?;
-        let page: SubscriptionGroupWrapper = answer.json()?;
+        let page: GroupTable = answer.json()?;
         let count = page.subscription_group_table.len();
         found.extend(page.subscription_group_table.into_values());
         let total = response::AllGroupConfig::parse(&answer.fields())?.total_group_num;
@@ -167,7 +167,7 @@ async fn progress(cluster: &Cluster, master: &Master, group: &str, topic: Option
     let request = request::GetConsumeStats { consumer_group: group, topic, topic_list: None };
     let answer = cluster.ask(&master.addr, RequestCode::GET_CONSUME_STATS, |out| request.write(out), b"").await?;
     let stats: ConsumeStats = answer.json()?;
-    let queue = |(queue, at): (wire::remoting::body::MessageQueue, wire::remoting::body::OffsetWrapper)| Queue {
+    let queue = |(queue, at): (wire::remoting::body::MessageQueue, wire::remoting::body::GroupOffset)| Queue {
         topic: queue.topic,
         broker: queue.broker_name,
         queue: queue.queue_id,

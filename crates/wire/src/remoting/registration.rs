@@ -9,7 +9,7 @@
 //! mappings 4 · { length 4 · mapping as JSON }*        (only from senders since 5.0.0)
 //! ```
 
-use crate::remoting::body::{Opaque, RegisterBrokerBody, TopicConfig, TopicConfigWrapper};
+use crate::remoting::body::{Opaque, RegisterBrokerBody, TopicConfig, TopicTable};
 use crate::remoting::code::VERSION_QUEUE_MAPPING;
 use crate::remoting::inflate::{InflateError, deflate, inflate};
 use crate::remoting::loose_json::{self, BodyError, Dialect};
@@ -58,10 +58,8 @@ pub fn decode(body: &[u8], compressed: bool, version: i32) -> Result<RegisterBro
     }
     let plain = inflate(body, INFLATED_BYTES_MAX)?;
     let mut parts = Parts { plain: &plain, at: 0 };
-    let mut wrapper = TopicConfigWrapper {
-        data_version: loose_json::from_slice(parts.sized("the data version")?)?,
-        ..TopicConfigWrapper::default()
-    };
+    let mut wrapper =
+        TopicTable { data_version: loose_json::from_slice(parts.sized("the data version")?)?, ..TopicTable::default() };
     for _ in 0..parts.word("the topic count")? {
         let topic = parse_topic(parts.sized("a topic")?)?;
         wrapper.topic_config_table.insert(topic.topic_name.clone(), topic);

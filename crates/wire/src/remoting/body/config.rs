@@ -117,7 +117,7 @@ body! {
     }
 
     /// All topics of a broker: answer of `GET_ALL_TOPIC_CONFIG`, part of a registration.
-    pub struct TopicConfigWrapper {
+    pub struct TopicTable {
         topic_config_table: BTreeMap<String, TopicConfig>,
         data_version: DataVersion,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -129,7 +129,7 @@ body! {
     }
 
     /// All groups of a broker: answer of `GET_ALL_SUBSCRIPTIONGROUP_CONFIG`.
-    pub struct SubscriptionGroupWrapper {
+    pub struct GroupTable {
         subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         forbidden_table: BTreeMap<String, BTreeMap<String, i32>>,
@@ -149,7 +149,7 @@ body! {
 
     /// Body of `REGISTER_BROKER`; see [`registration`](crate::remoting::registration).
     pub struct RegisterBrokerBody {
-        topic_config_serialize_wrapper: TopicConfigWrapper,
+        topic_config_serialize_wrapper: TopicTable,
         filter_server_list: Vec<String>,
     }
 

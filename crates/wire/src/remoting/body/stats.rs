@@ -7,13 +7,13 @@ body! {
     /// Answer of `GET_CONSUME_STATS`.
     pub struct ConsumeStats {
         #[serde(with = "super::queue_map")]
-        offset_table: QueueMap<OffsetWrapper>,
+        offset_table: QueueMap<GroupOffset>,
         consume_tps: f64,
     }
 
     /// How far a group is in one queue; times in milliseconds.
     #[derive(Copy, Eq)]
-    pub struct OffsetWrapper {
+    pub struct GroupOffset {
         broker_offset: i64,
         consumer_offset: i64,
         pull_offset: i64,

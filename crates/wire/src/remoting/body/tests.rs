@@ -55,7 +55,7 @@ fn configurations_take_the_original_defaults() {
         check(r#"{"groupName":"g","attributes":null,"groupRetryPolicy":{"type":"CUSTOMIZED"}}"#);
     assert!(group.consume_enable && group.notify_consumer_ids_changed_enable);
     assert_eq!((group.retry_max_times, group.which_broker_when_consume_slowly), (16, 1));
-    let topics: TopicConfigWrapper = check(
+    let topics: TopicTable = check(
         r#"{"dataVersion":{"counter":2,"stateVersion":0,"timestamp":3},"topicConfigTable":{"T":{"attributes":{},"order":false,"perm":6,"readQueueNums":8,"topicFilterType":"SINGLE_TAG","topicName":"T","topicSysFlag":0,"writeQueueNums":8}}}"#,
     );
     assert_eq!(topics.topic_config_table["T"].read_queue_nums, 8);

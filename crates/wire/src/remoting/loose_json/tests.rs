@@ -83,7 +83,7 @@ proptest! {
     ) {
         let stats = ConsumeStats {
             offset_table: table.into_iter().map(|(queue, (broker_offset, last_timestamp))| {
-                (queue, OffsetWrapper { broker_offset, last_timestamp, ..OffsetWrapper::default() })
+                (queue, GroupOffset { broker_offset, last_timestamp, ..GroupOffset::default() })
             }).collect(),
             consume_tps: 1.5,
         };

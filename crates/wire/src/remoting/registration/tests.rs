@@ -6,10 +6,10 @@ use proptest::prelude::*;
 fn body(topics: impl IntoIterator<Item = TopicConfig>) -> RegisterBrokerBody {
     let topics = topics.into_iter().map(|topic| (topic.topic_name.clone(), topic)).collect();
     RegisterBrokerBody {
-        topic_config_serialize_wrapper: TopicConfigWrapper {
+        topic_config_serialize_wrapper: TopicTable {
             topic_config_table: topics,
             data_version: DataVersion { state_version: 1, timestamp: 2, counter: 3 },
-            ..TopicConfigWrapper::default()
+            ..TopicTable::default()
         },
         filter_server_list: vec!["f:1".into()],
     }
