@@ -3,10 +3,12 @@
 use crate::client::{Ask, AskError};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker};
+use crate::{quota, retention};
 use bytes::Bytes;
 use cluster::metadata::Change;
 use model::{Group, GroupConfig, QUEUES_MAX, QueueId, QueueOffset, Topic, TopicConfig, system};
 use rt::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Boundary;
@@ -80,8 +82,12 @@ impl Broker {
     /// [`AdminError`].
     pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
         Group::new(config.group.as_str())?;
+        check_quota(&config.attributes)?;
+        let group = config.group.clone();
         let change = Change::GroupSet(config);
-        self.metadata().propose(change).await.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
+        let stored = self.metadata().propose(change).await;
+        self.forget_group_quota(&group);
+        stored.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
     }
 
     /// Deletes a group; durable on return.
@@ -308,15 +314,35 @@ fn timestamp_at(queue: &store::Queue, offset: QueueOffset) -> Result<i64, AdminE
     Ok(found.first().map_or(0, |entry| entry.store_timestamp))
 }
 
+fn check_quota(attributes: &BTreeMap<String, String>) -> Result<(), AdminError> {
+    match quota::fault(attributes) {
+        None => Ok(()),
+        Some((what, value)) => {
+            Err(AdminError::Range { what, value: value.to_owned(), allowed: "a whole number from 1 on".to_owned() })
+        }
+    }
+}
+
 fn check_attributes(config: &TopicConfig) -> Result<(), AdminError> {
+    check_quota(&config.attributes)?;
     for (name, value) in &config.attributes {
+        if [quota::MESSAGES, quota::BYTES].contains(&name.as_str()) {
+            continue;
+        }
+        if name == retention::ATTRIBUTE {
+            if retention::hours(value).is_none() {
+                let allowed = format!("1 to {} hours", retention::HOURS_MAX);
+                return Err(AdminError::Range { what: retention::ATTRIBUTE, value: value.clone(), allowed });
+            }
+            continue;
+        }
         let allowed: &[&str] = match name.as_str() {
             crate::topic::FLUSH_ATTRIBUTE => &["sync", "async"],
             "message.type" => &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "MIXED"],
             "cleanup.policy" => &["DELETE"],
             "queue.type" => &["SimpleCQ"],
             _ => {
-                let allowed = "flush, message.type, cleanup.policy, queue.type".to_owned();
+                let allowed = "flush, retention.hours, quota.messages-per-second, quota.bytes-per-second, message.type, cleanup.policy, queue.type".to_owned();
                 return Err(AdminError::Range { what: "attribute", value: name.clone(), allowed });
             }
         };

@@ -1,14 +1,17 @@
 //! The broker: what it owns, how it starts, and what it does by itself as time passes.
 
+use crate::consume::cold::ColdReads;
 use crate::consume::reset::Resets;
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
+use crate::quota::Quota;
+use crate::room::{Room, Turn};
 use crate::topic::{TopicState, Topics, system_topics};
 use crate::{Meter, Options, Publish, PublishError, Totals, delay};
 use cluster::metadata::{Change, Metadata};
 use model::{Group, GroupConfig, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
-use rt::{Host, Shutdown, Timestamp, watch};
+use rt::{Host, Shutdown, Space, TaskHandle, Timestamp, watch};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +39,9 @@ pub struct Broker {
     changing: tokio::sync::Mutex<()>,
     topics_changed: watch::Sender<u64>,
     meter: Meter,
+    room: Room,
+    cold_reads: ColdReads,
+    group_quotas: Mutex<HashMap<Group, Option<Arc<Quota>>>>,
     started: Timestamp,
 }
 
@@ -52,6 +58,8 @@ impl Broker {
         }
         let is_new = state.topics.is_empty() && state.groups.is_empty();
         let started = host.clock.now();
+        let room = Room::new(store.dir().to_owned(), options.disk_reserve_bytes);
+        let cold_reads = ColdReads::new(options.cold_read_bytes_per_second);
         let broker = Self {
             host,
             store,
@@ -65,6 +73,9 @@ impl Broker {
             changing: tokio::sync::Mutex::default(),
             topics_changed: watch::channel(0).0,
             meter: Meter::default(),
+            room,
+            cold_reads,
+            group_quotas: Mutex::default(),
             started,
         };
         if is_new {
@@ -101,6 +112,8 @@ impl Broker {
                 }
             });
         }
+        let mut retaining: Option<TaskHandle<()>> = None;
+        let mut messages_in = 0;
         for second in 1_u64.. {
             tokio::select! {
                 biased;
@@ -108,30 +121,65 @@ impl Broker {
                 () = rt::sleep(Duration::from_secs(1)) => {}
             }
             let now = self.host.clock.now();
-            self.meter.sample(self.totals(), now);
+            let totals = self.totals();
+            self.cold_reads.set_hot_in_use(totals.messages_in > messages_in);
+            messages_in = totals.messages_in;
+            self.meter.sample(totals, now);
             if second.is_multiple_of(EXPIRY_SCAN_SECONDS) {
                 self.groups.expire(now, &|group| self.notifies(group));
                 self.locks.lock().expire(now);
             }
-            if second.is_multiple_of(RETENTION_SECONDS) {
-                self.retain(now).await;
+            self.look_at_disk().await;
+            if second.is_multiple_of(RETENTION_SECONDS) && retaining.as_ref().is_none_or(TaskHandle::is_finished) {
+                let broker = Arc::clone(&self);
+                retaining = Some(rt::spawn(async move { broker.retain().await }));
             }
         }
     }
 
-    /// Deletes what the options say need not be kept.
-    async fn retain(&self, now: Timestamp) {
-        let (store, options) = (self.store.clone(), &self.options);
-        let kept_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
-        let bytes_max = options.retention_bytes.unwrap_or(u64::MAX);
-        let before = now.0.saturating_sub(kept_ms);
-        match self.host.run_blocking(move || store.retain(before, bytes_max)).await {
-            Ok(retained) if retained.segments > 0 => {
-                tracing::info!(segments = retained.segments, bytes = retained.bytes, "old messages deleted");
+    /// Looks how much room there is.
+    async fn look_at_disk(&self) {
+        let (disk, dir) = (Arc::clone(&self.host.disk), self.room.dir().to_owned());
+        let dir_shown = dir.display().to_string();
+        match self.host.run_blocking(move || disk.space(&dir)).await.map(|space| self.room.observe(space)) {
+            Ok(None) => {}
+            Ok(Some(Turn::Short { available, reserve })) => {
+                tracing::error!(path = dir_shown, available, reserve, "the disk is nearly full; sends are refused");
             }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
+            Ok(Some(Turn::Enough { available })) => {
+                tracing::info!(path = dir_shown, available, "there is room on the disk again; sends are taken");
+            }
+            Err(error) => tracing::warn!(path = dir_shown, %error, "cannot see how much room the disk has"),
         }
+    }
+
+    /// Free and total bytes of the store's disk, and whether sends are refused for want of room.
+    #[must_use]
+    pub fn room(&self) -> (Space, bool) {
+        self.room.seen()
+    }
+
+    pub(crate) fn cold_reads(&self) -> &ColdReads {
+        &self.cold_reads
+    }
+
+    /// A group's limits, if it has any.
+    pub(crate) fn group_quota(&self, config: &GroupConfig) -> Option<Arc<Quota>> {
+        if config.attributes.is_empty() {
+            return None;
+        }
+        let mut quotas = self.group_quotas.lock();
+        let quota = quotas.entry(config.group.clone());
+        quota.or_insert_with(|| Quota::of(&config.attributes).map(Arc::new)).clone()
+    }
+
+    /// A group's settings have changed.
+    pub(crate) fn forget_group_quota(&self, group: &Group) {
+        self.group_quotas.lock().remove(group);
+    }
+
+    pub(crate) fn check_room(&self) -> Result<(), PublishError> {
+        self.room.check()
     }
 
     /// Totals since the start.

@@ -1,5 +1,6 @@
 //! Consuming: filters, pulls and long polls, offsets, and messages sent back.
 
+pub(crate) mod cold;
 pub(crate) mod filter;
 pub(crate) mod offsets;
 pub(crate) mod pull;

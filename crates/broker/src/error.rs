@@ -1,6 +1,9 @@
 //! What can go wrong, one enum per operation. Doors map them to their codes.
 
 use model::{Group, NameError, Topic};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a message was not stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,6 +82,26 @@ pub enum PublishError {
         topic: String,
         /// Why.
         reason: String,
+    },
+    /// The topic's quota is used up.
+    #[error("topic '{topic}' is over its quota; send again in {} ms, or raise its attributes quota.*", wait.as_millis())]
+    OverQuota {
+        /// Its name.
+        topic: Topic,
+        /// When the next send may pass.
+        wait: Duration,
+    },
+    /// The disk is nearly full.
+    #[error(
+        "the disk of {path} is full: {available} bytes are left, {missing} more must be free before messages are taken; make room, or shorten the retention"
+    )]
+    DiskFull {
+        /// Folder of the store.
+        path: Arc<Path>,
+        /// Bytes that are free.
+        available: u64,
+        /// Bytes that must become free.
+        missing: u64,
     },
     /// The log did not take the message.
     #[error(transparent)]

@@ -13,6 +13,9 @@ mod group;
 mod meter;
 mod options;
 mod publish;
+mod quota;
+mod retention;
+mod room;
 mod topic;
 
 pub use admin::{GroupDeletion, QueueLag, QueueProgress};

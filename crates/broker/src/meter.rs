@@ -21,6 +21,10 @@ pub struct Meter {
     pulls_found: AtomicU64,
     /// Pulls that found none.
     pulls_missed: AtomicU64,
+    /// Sends refused because a topic was over its quota.
+    refused_by_quota: AtomicU64,
+    /// Pulls whose answer was held back because a group was over its quota.
+    delayed_by_quota: AtomicU64,
     history: Mutex<History>,
 }
 
@@ -59,6 +63,20 @@ impl Meter {
         self.pulls_found.fetch_add(1, Ordering::Relaxed);
         self.messages_out.fetch_add(messages as u64, Ordering::Relaxed);
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused_by_quota(&self) {
+        self.refused_by_quota.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn delayed_by_quota(&self) {
+        self.delayed_by_quota.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sends refused and pulls held back because of quotas.
+    #[must_use]
+    pub fn by_quota(&self) -> (u64, u64) {
+        (self.refused_by_quota.load(Ordering::Relaxed), self.delayed_by_quota.load(Ordering::Relaxed))
     }
 
     /// Totals now; `messages_in` comes from the log's own counter.

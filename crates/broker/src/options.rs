@@ -26,6 +26,10 @@ pub struct Options {
     pub retention: Duration,
     /// Bytes of log beyond which the oldest are deleted; none: no bound. Default none.
     pub retention_bytes: Option<u64>,
+    /// Free bytes of the disk below which sends are refused; none: 5 % of the disk, at most 2 GiB. Default none.
+    pub disk_reserve_bytes: Option<u64>,
+    /// Bytes a second that consumers may read from the disk while producers send; none: no bound. Default 64 MiB.
+    pub cold_read_bytes_per_second: Option<u64>,
     /// Most messages in one reply to a pull. Default 1,024.
     pub pull_messages_max: u32,
     /// Most bytes in one reply to a pull that has more than one message. Default 1 MiB.
@@ -47,6 +51,8 @@ impl Options {
             default_topic_queues: 8,
             retention: Duration::from_secs(72 * 3600),
             retention_bytes: None,
+            disk_reserve_bytes: None,
+            cold_read_bytes_per_second: Some(64 << 20),
             pull_messages_max: 1024,
             pull_bytes_max: 1 << 20,
         }

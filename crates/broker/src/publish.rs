@@ -88,6 +88,16 @@ enum Planned {
     NeedsTopic,
 }
 
+impl<'a> Content<'a> {
+    /// Its messages.
+    pub(crate) fn parts(&self) -> &[BatchPart<'a>] {
+        match self {
+            Self::Single(part) => std::slice::from_ref(part),
+            Self::Batch(parts) => parts,
+        }
+    }
+}
+
 impl Publish<'_> {
     fn into_owned(self) -> Publish<'static> {
         let own = |part: BatchPart<'_>| BatchPart {
@@ -173,6 +183,7 @@ impl Broker {
 
     /// Checks a send and adds what is to be appended for it.
     fn plan(&self, send: &Publish<'_>, appends: &mut Vec<Append>) -> Result<Planned, PublishError> {
+        self.check_room()?;
         let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {

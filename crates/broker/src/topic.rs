@@ -1,5 +1,6 @@
 //! Topics as the running broker holds them.
 
+use crate::quota::Quota;
 use model::{QueueId, Topic, TopicConfig, permission, system};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ pub struct TopicState {
     /// Settings.
     pub config: TopicConfig,
     queues: Vec<Arc<Queue>>,
+    quota: Option<Quota>,
     next: AtomicU32,
 }
 
@@ -34,7 +36,7 @@ impl TopicState {
             queue.set_flush(flush);
             queue.hide_before(config.since);
         }
-        Self { config, queues, next: AtomicU32::new(0) }
+        Self { quota: Quota::of(&config.attributes), config, queues, next: AtomicU32::new(0) }
     }
 
     /// A queue by its id.
@@ -47,6 +49,11 @@ impl TopicState {
     #[must_use]
     pub fn queues(&self) -> &[Arc<Queue>] {
         &self.queues
+    }
+
+    /// The limits on what is sent to it, if there are any.
+    pub(crate) fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
     }
 
     /// The next queue to write to, for senders that leave the choice to the broker.

@@ -7,10 +7,12 @@
 mod connection;
 mod drive;
 mod outbox;
+mod pace;
 mod tls;
 
 pub use connection::{Call, CallError, Connection, Response};
 pub use drive::Work;
+pub use pace::Rates;
 pub use tls::{Tls, TlsError};
 
 use bytes::BytesMut;
@@ -41,6 +43,8 @@ pub struct Options {
     /// Bytes of requests that one connection may have in work, and bytes of answers that may wait for its reader,
     /// before no more is read from it.
     pub inflight_bytes_max: usize,
+    /// Bytes and requests a second that are read from one connection; `None`: no bound.
+    pub rates: Rates,
     /// How long a connection may be silent in both directions before it is closed.
     pub idle_max: Duration,
     /// How long answers may take after shutdown was asked for.
@@ -53,6 +57,7 @@ impl Default for Options {
             limits: Limits::default(),
             connections_max: 50_000,
             inflight_bytes_max: 64 << 20,
+            rates: Rates::default(),
             idle_max: Duration::from_secs(120),
             drain_max: Duration::from_secs(5),
         }

@@ -88,6 +88,11 @@ pub trait File: Send + Sync {
     }
     /// Says how a range will be used; advice only.
     fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()>;
+    /// Gives the space of a range back to the file system: its bytes are lost, the file keeps its length. A disk that
+    /// cannot leaves them as they are.
+    fn punch(&self, _range: std::ops::Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
     /// The file's first `len` bytes as memory that shows later writes, or `None` where the disk cannot.
     /// The file must not be made shorter while the map lives.
     fn map(&self, len: u64) -> io::Result<Option<Arc<dyn Map>>>;

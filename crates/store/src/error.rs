@@ -16,6 +16,12 @@ pub enum AppendError {
         /// Option `pending_bytes_max`.
         max: u64,
     },
+    /// It waited too long for a disk that is behind; nothing of it is stored.
+    #[error("the disk is behind: the message waited {waited_ms} ms to be written; send again later")]
+    Overdue {
+        /// How long it waited.
+        waited_ms: u64,
+    },
     /// It can never be stored.
     #[error("the {what} is {len}, larger than the {max} that can be stored")]
     TooLarge {

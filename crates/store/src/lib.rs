@@ -27,6 +27,6 @@ pub use options::PlantedBug;
 pub use options::{Fault, Flush, Options};
 pub use queue::{Boundary, Entry, Queue};
 pub use recover::{Cut, Damage, Recovered};
-pub use retain::Retained;
+pub use retain::{Retained, Retention};
 pub use stats::{Histogram, Stats};
 pub use store::{Positions, Store};

@@ -34,6 +34,9 @@ pub struct Options {
     pub unsynced_bytes_max: u64,
     /// Bytes of appends waiting for the writer beyond which further ones are refused, 64 KiB – 8 GiB; default 64 MiB.
     pub pending_bytes_max: u64,
+    /// Longest time in ms that an append may wait for a disk that is behind before it is refused, 10 – 60,000;
+    /// default 1,000.
+    pub wait_max_ms: u64,
     /// Entries of queues kept in memory before they are written to a run of the index, 16 – 16,777,216;
     /// default 262,144 (about 10 MiB).
     pub run_entries_max: usize,
@@ -79,6 +82,7 @@ impl Default for Options {
             flush_bytes: 32 * MIB,
             unsynced_bytes_max: 512 * MIB,
             pending_bytes_max: 64 * MIB,
+            wait_max_ms: 1000,
             run_entries_max: 262_144,
             run_log_bytes: 64 * MIB,
             hot_bytes: GIB,
@@ -123,6 +127,7 @@ impl Options {
         check("flush_bytes", self.flush_bytes, 4 * KIB, GIB);
         check("unsynced_bytes_max", self.unsynced_bytes_max, self.flush_bytes, 8 * GIB);
         check("pending_bytes_max", self.pending_bytes_max, 64 * KIB, 8 * GIB);
+        check("wait_max_ms", self.wait_max_ms, 10, 60_000);
         check("run_entries_max", self.run_entries_max as u64, 16, 1 << 24);
         check("run_log_bytes", self.run_log_bytes, 4 * KIB, 8 * GIB);
         if self.dir.as_os_str().is_empty() {

@@ -11,6 +11,7 @@ use crate::{Flush, ReadError};
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -155,6 +156,12 @@ impl Queue {
             }
         });
         failure.map_or(Ok(min), Err)
+    }
+
+    /// Whether one of its messages lies in a part of the log.
+    pub(crate) fn has_entry_in(&self, part: &Range<u64>) -> Result<bool, ReadError> {
+        let first = self.find_min(part.start)?;
+        Ok(self.try_spot(first)?.is_some_and(|spot| spot.physical < part.end))
     }
 
     /// The first offset that readers may not see yet: the end of the queue.

@@ -142,8 +142,9 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     let log = Arc::new(Log::new(host.clone(), options, segments, runs, end));
     let (queues, newest) = fill(&log, &log_dir, table, rest, from, &mut recovered)?;
     recovered.queues = queues.len();
+    let removals = retain::find_removals(disk, &log_dir).map_err(failed("list", &log_dir))?;
     report(&recovered);
-    Ok((Found { shared: Shared::new(log, queues, newest), segment: active, end, last_timestamp }, recovered))
+    Ok((Found { shared: Shared::new(log, queues, newest, removals), segment: active, end, last_timestamp }, recovered))
 }
 
 /// Builds runs over a part of the log anew.

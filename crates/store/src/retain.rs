@@ -1,5 +1,8 @@
 //! Retention: whole segments go, oldest first.
 //!
+//! A segment first gets another name, so that it is gone for readers and for the next start at once; its space is then
+//! given back in steps, because a file system that frees a whole segment holds up the writer meanwhile.
+//!
 //! The log tells the end of each queue only as long as it has a message of it. So before segments are removed, the ends
 //! of all queues are written to `log/queues`, big endian:
 //!
@@ -11,25 +14,50 @@
 //!   …  crc 4        CRC-32 of everything before
 //! ```
 
-use crate::ReadError;
-use crate::index::Newest;
-use crate::log::Log;
 use crate::log::read::io_error;
 use crate::log::segment::Segment;
 use crate::run::write::QueueTable;
 use crate::run::{self, index_dir};
 use crate::stats::add;
 use crate::store::Shared;
+use crate::{Queue, ReadError};
 use model::{QueueId, Topic};
 use rt::Disk;
+use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"TREFQUE\n";
 const VERSION: u32 = 1;
 const NAME: &str = "queues";
 const UNFINISHED_NAME: &str = "queues.tmp";
+
+/// Ends the name of a segment whose space is being given back.
+const REMOVED_SUFFIX: &str = ".removed";
+/// Bytes given back at a time.
+const STEP_BYTES: u64 = 64 << 20;
+
+/// What need not be kept. Only whole segments go, and never the one being written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages stored before this time (ms since the epoch) may go.
+    pub before: i64,
+    /// Topics of which only messages stored before an earlier time may go. A segment that holds such messages stays.
+    pub longer: Vec<(Topic, i64)>,
+    /// Bytes of log beyond which the oldest segments go, whatever their age; `None`: no bound.
+    pub bytes_max: Option<u64>,
+}
+
+/// Segments whose space is still to be given back.
+#[derive(Default)]
+pub(crate) struct Removals(VecDeque<Removal>);
+
+struct Removal {
+    path: PathBuf,
+    given_back: u64,
+}
 
 /// What retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +75,9 @@ pub(crate) enum Ends {
     Damaged,
 }
 
-pub(crate) fn retain(shared: &Shared, before_timestamp: i64, keep_bytes_max: u64) -> Result<Retained, ReadError> {
+pub(crate) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, ReadError> {
     let log = &*shared.log;
-    let expired = expired(log, &shared.newest.lock(), before_timestamp, keep_bytes_max);
+    let expired = expired(shared, retention);
     let (Some(first), Some(last)) = (expired.first(), expired.last()) else { return Ok(Retained::default()) };
     let disk = &*log.host.disk;
     let dir = log.log_dir();
@@ -59,7 +87,9 @@ pub(crate) fn retain(shared: &Shared, before_timestamp: i64, keep_bytes_max: u64
     log.segments.rcu(|segments| segments.iter().filter(|segment| segment.start >= end).cloned().collect::<Vec<_>>());
     let mut retained = Retained::default();
     for segment in &expired {
-        disk.remove(&segment.path).map_err(|error| io_error(&segment.path, &error))?;
+        let path = removed_path(&segment.path);
+        disk.rename(&segment.path, &path).map_err(|error| io_error(&segment.path, &error))?;
+        shared.removals.lock().0.push_back(Removal { path, given_back: 0 });
         add(&log.stats.segments_removed, 1);
         retained.segments += 1;
         retained.bytes += segment.len;
@@ -72,18 +102,67 @@ pub(crate) fn retain(shared: &Shared, before_timestamp: i64, keep_bytes_max: u64
     Ok(retained)
 }
 
+fn removed_path(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(REMOVED_SUFFIX);
+    path.into()
+}
+
+/// What a former process did not finish.
+pub(crate) fn find_removals(disk: &dyn Disk, log_dir: &Path) -> io::Result<Removals> {
+    let names = disk.list(log_dir)?;
+    let left = names.iter().filter(|name| name.ends_with(REMOVED_SUFFIX));
+    Ok(Removals(left.map(|name| Removal { path: log_dir.join(name), given_back: 0 }).collect()))
+}
+
+/// Gives back the next part of what retention removed; true if there is more.
+pub(crate) fn give_back(shared: &Shared) -> Result<bool, ReadError> {
+    let disk = &*shared.log.host.disk;
+    let Some(mut removal) = shared.removals.lock().0.pop_front() else { return Ok(false) };
+    let failed = |error: io::Error| io_error(&removal.path.as_path().into(), &error);
+    let file = disk.open(&removal.path).map_err(failed)?;
+    let len = file.len().map_err(failed)?;
+    let to = len.min(removal.given_back + STEP_BYTES);
+    if to < len {
+        file.punch(removal.given_back..to).map_err(failed)?;
+        removal.given_back = to;
+        shared.removals.lock().0.push_front(removal);
+        return Ok(true);
+    }
+    disk.remove(&removal.path).map_err(failed)?;
+    Ok(!shared.removals.lock().0.is_empty())
+}
+
 /// The segments that may go: a prefix of the log that runs cover wholly.
-fn expired(log: &Log, newest: &Newest, before_timestamp: i64, keep_bytes_max: u64) -> Vec<Arc<Segment>> {
+fn expired(shared: &Shared, retention: &Retention) -> Vec<Arc<Segment>> {
+    let log = &*shared.log;
+    let indexed = shared.newest.lock().from;
     let (segments, runs) = (log.segments.load(), log.runs.list());
     let Some((_, sealed)) = segments.split_last() else { return Vec::new() };
+    let queues = if retention.longer.is_empty() { Vec::new() } else { shared.queues.all() };
+    let is_kept_longer = |segment: &Segment, newest_time: i64| {
+        let mut longer = retention.longer.iter().filter(|(_, before)| newest_time >= *before);
+        longer.any(|(topic, _)| has_messages(&queues, topic, segment.start..segment.end()))
+    };
     let is_expired = |segment: &&Arc<Segment>| {
-        let is_covered = segment.end() <= newest.from;
+        if segment.end() > indexed {
+            return false;
+        }
         let kept_bytes = log.written().saturating_sub(segment.end());
+        if retention.bytes_max.is_some_and(|max| kept_bytes >= max) {
+            return true;
+        }
         let within = runs.iter().filter(|run| segment.start <= run.header.from && run.header.to <= segment.end());
         let newest_time = within.map(|run| run.header.max_time).max().unwrap_or(i64::MAX);
-        is_covered && (kept_bytes >= keep_bytes_max || newest_time < before_timestamp)
+        newest_time < retention.before && !is_kept_longer(segment, newest_time)
     };
     sealed.iter().take_while(is_expired).cloned().collect()
+}
+
+/// Whether a topic has messages in a part of the log. When in doubt it has.
+fn has_messages(queues: &[Arc<Queue>], topic: &Topic, part: Range<u64>) -> bool {
+    let mut of_topic = queues.iter().filter(|queue| queue.topic() == topic);
+    of_topic.any(|queue| queue.has_entry_in(&part).unwrap_or(true))
 }
 
 /// The end of each queue as a power failure would leave it at worst.

@@ -7,13 +7,17 @@ use crate::log::flush::{Board, Flusher};
 use crate::log::prepare::{Prepared, Preparer};
 use crate::log::writer::Writer;
 use crate::queues::Queues;
-use crate::{Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Stats};
+use crate::retain::Removals;
+use crate::{
+    Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Retention, Stats,
+};
 use crate::{lookup, recover, retain};
 use bytes::{Bytes, BytesMut};
 use model::{Epoch, PhysicalOffset, QueueId, Topic};
 use parking_lot::Mutex;
 use rt::{DiskLock, Host, StageHandle};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -40,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     pub(crate) newest: Mutex<Newest>,
     pub(crate) prepared: Prepared,
+    pub(crate) removals: Mutex<Removals>,
     /// Why the index could not be written the last time, if it could not.
     pub(crate) index_failure: Mutex<Option<AppendError>>,
     /// Whether the writer waits for a sync.
@@ -68,7 +73,7 @@ impl Ended {
 }
 
 impl Shared {
-    pub(crate) fn new(log: Arc<Log>, queues: Queues, newest: Newest) -> Self {
+    pub(crate) fn new(log: Arc<Log>, queues: Queues, newest: Newest, removals: Removals) -> Self {
         Self {
             log,
             queues,
@@ -76,6 +81,7 @@ impl Shared {
             board: Board::default(),
             newest: Mutex::new(newest),
             prepared: Prepared::default(),
+            removals: Mutex::new(removals),
             index_failure: Mutex::new(None),
             is_throttled: AtomicBool::new(false),
             written_last: AtomicBool::new(false),
@@ -224,6 +230,12 @@ impl Store {
         }
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.log().options.dir
+    }
+
     /// The leadership number that new entries carry.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
@@ -248,13 +260,22 @@ impl Store {
         &self.log().stats
     }
 
-    /// Removes whole segments, oldest first, never the one being written: those whose messages were all stored before a
-    /// time (ms since the epoch), and those beyond `keep_bytes_max` bytes of log. Blocks on the disk.
+    /// Removes segments that need not be kept, oldest first, from the log; their space comes back by
+    /// [`Store::give_back`]. Blocks on the disk.
     ///
     /// # Errors
     /// [`ReadError::Io`] if a file cannot be written or removed.
-    pub fn retain(&self, before_timestamp: i64, keep_bytes_max: u64) -> Result<Retained, ReadError> {
-        retain::retain(&self.0.shared, before_timestamp, keep_bytes_max)
+    pub fn retain(&self, retention: &Retention) -> Result<Retained, ReadError> {
+        retain::retain(&self.0.shared, retention)
+    }
+
+    /// Gives a part of the space of removed segments back to the file system; true if there is more to give. Blocks on
+    /// the disk; what was left when the process ended is given back by the next one.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] if the file cannot be removed: it is left alone until the next start.
+    pub fn give_back(&self) -> Result<bool, ReadError> {
+        retain::give_back(&self.0.shared)
     }
 
     /// Writes and syncs what waits, writes the last run of the index and stops. Appends are refused from now on; reads

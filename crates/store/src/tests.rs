@@ -1,6 +1,8 @@
 //! Tests of the whole store, on the machine's disk and on a simulated one.
 
-use crate::{Append, AppendError, Boundary, Entry, Flush, Options, Queue, ReadError, Recovered, Store, Wait};
+use crate::{
+    Append, AppendError, Boundary, Entry, Flush, Options, Queue, ReadError, Recovered, Retention, Store, Wait,
+};
 use bytes::{Bytes, BytesMut};
 use model::record::{Draft, Place, Record, body_crc};
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};

@@ -9,7 +9,7 @@ use rt::sim::{SeededRandom, SimDisk};
 use rt::{Host, Random};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Append, AppendError, Entry, Queue, ReadError, Store, Wait};
+use store::{Append, AppendError, Entry, Queue, ReadError, Retention, Store, Wait};
 
 /// Longest time, all faults included, that a store may take to answer an append.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
@@ -194,7 +194,9 @@ impl Bench {
             let before = self.host.clock.now().0 - i64::try_from(self.random.below(3000)).unwrap_or(0);
             let keep = pick(&self.random, &[16 << 10, 64 << 10, 1 << 20]);
             let before = if self.random.coin() { before } else { 0 };
-            let retained = self.store.retain(before, keep);
+            let retention = Retention { before, longer: Vec::new(), bytes_max: Some(keep) };
+            let retained = self.store.retain(&retention);
+            while matches!(self.store.give_back(), Ok(true)) {}
             let min = self.store.positions().min;
             self.ledger.lock().trace().note(format_args!("retain {before} {keep}: {retained:?}, log from {min}"));
         }

@@ -1,7 +1,9 @@
 //! Pulls and long polls.
 
+use super::cold;
 use super::filter::TagFilter;
 use crate::group::Subscription;
+use crate::quota::Quota;
 use crate::{Broker, PullError};
 use bytes::BytesMut;
 use model::{Group, QueueOffset};
@@ -79,6 +81,8 @@ pub struct Pulled {
     pub max: QueueOffset,
     /// Broker to ask the next time.
     pub suggested_broker: u64,
+    /// How long the answer is to be held back because the group is over its quota.
+    pub hold: Duration,
     entries: Vec<Entry>,
     bytes: usize,
     store: Store,
@@ -138,6 +142,7 @@ struct Reader {
     messages_max: usize,
     bytes_max: usize,
     suggested_broker: u64,
+    quota: Option<Arc<Quota>>,
 }
 
 impl Parked {
@@ -163,10 +168,10 @@ impl Parked {
             if let Some(next) = self.reader.reset() {
                 return Ok(self.reader.moved_to(next));
             }
-            let pulled = self.reader.read()?;
+            let mut pulled = self.reader.read()?;
             let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
             if arrived.is_err() || !goes_on {
-                self.reader.broker.meter().pulled(pulled.messages(), pulled.bytes());
+                self.reader.count(&mut pulled);
                 return Ok(pulled);
             }
             self.reader.from = pulled.next;
@@ -184,7 +189,7 @@ impl Broker {
         if let Some(next) = reader.reset() {
             return Ok(PullStep::Ready(reader.moved_to(next)));
         }
-        let pulled = reader.read()?;
+        let mut pulled = reader.read()?;
         if let Some(commit) = ask.commit
             && let Ok(offset) = u64::try_from(commit)
         {
@@ -195,7 +200,7 @@ impl Broker {
                 Ok(PullStep::Parked(Parked { reader: Reader { from: pulled.next, ..reader }, wait }))
             }
             _ => {
-                self.meter().pulled(pulled.messages(), pulled.bytes());
+                reader.count(&mut pulled);
                 Ok(PullStep::Ready(pulled))
             }
         }
@@ -233,6 +238,7 @@ impl Broker {
                 .bytes_max
                 .map_or(options.pull_bytes_max, |max| (max.max(1) as usize).min(options.pull_bytes_max)),
             suggested_broker: group.broker_id.0,
+            quota: self.group_quota(&group),
             broker: Arc::clone(self),
             group: group.group.clone(),
             queue,
@@ -277,6 +283,18 @@ impl Reader {
         resets.redirect(&key, self.from, self.broker.now())
     }
 
+    /// Counts what is handed out, and holds it back if that is too much for the group.
+    fn count(&self, pulled: &mut Pulled) {
+        let (messages, bytes) = (pulled.messages(), pulled.bytes());
+        self.broker.meter().pulled(messages, bytes);
+        if let Some(quota) = self.quota.as_ref().filter(|_| messages > 0) {
+            pulled.hold = quota.take(messages, bytes, self.broker.host().clock.monotonic());
+            if !pulled.hold.is_zero() {
+                self.broker.meter().delayed_by_quota();
+            }
+        }
+    }
+
     fn moved_to(&self, next: QueueOffset) -> Pulled {
         self.pulled(PullOutcome::Moved, next, self.queue.min_offset(), self.queue.max_offset())
     }
@@ -288,6 +306,7 @@ impl Reader {
             min,
             max,
             suggested_broker: self.suggested_broker,
+            hold: Duration::ZERO,
             entries: Vec::new(),
             bytes: 0,
             store: self.broker.store().clone(),
@@ -341,7 +360,9 @@ impl Reader {
         for entry in step {
             if self.filter.filter.wants(entry.tag_hash) {
                 let size = entry.size as usize;
-                let full = pulled.entries.len() >= self.messages_max || pulled.bytes + size > self.bytes_max;
+                let is_cold = !pulled.entries.is_empty() && !pulled.is_hot();
+                let bytes_max = if is_cold { self.bytes_max.min(cold::ANSWER_BYTES_MAX) } else { self.bytes_max };
+                let full = pulled.entries.len() >= self.messages_max || pulled.bytes + size > bytes_max;
                 if full && !pulled.entries.is_empty() {
                     return true;
                 }

@@ -65,6 +65,7 @@ impl Broker {
             return Err(PublishError::SystemTopic { topic: send.topic.to_string() });
         }
         let Some(topic) = self.topics().get(&send.topic) else { return Ok(None) };
+        self.check_quota(&topic, send)?;
         if let Some(group) = topic.config.topic.retry_group()
             && self.is_exhausted(&group, send)?
         {
@@ -73,6 +74,16 @@ impl Broker {
             return target(&dead, 0, true).map(Some);
         }
         target(&topic, send.queue_id, false).map(Some)
+    }
+
+    fn check_quota(&self, topic: &TopicState, send: &Publish<'_>) -> Result<(), PublishError> {
+        let Some(quota) = topic.quota() else { return Ok(()) };
+        let parts = send.content.parts();
+        let bytes = parts.iter().map(|part| part.body.len() + part.properties.len()).sum();
+        quota.try_take(parts.len(), bytes, self.host().clock.monotonic()).map_err(|wait| {
+            self.meter().refused_by_quota();
+            PublishError::OverQuota { topic: topic.config.topic.clone(), wait }
+        })
     }
 
     /// Whether a retried message has had all its deliveries.

@@ -18,6 +18,8 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
         }
         PublishError::Unsupported { .. } => ResponseCode::NO_PERMISSION,
         PublishError::CreateTopic { .. } => ResponseCode::SYSTEM_ERROR,
+        PublishError::OverQuota { .. } => ResponseCode::SYSTEM_BUSY,
+        PublishError::DiskFull { .. } => ResponseCode::SERVICE_NOT_AVAILABLE,
         PublishError::Store(error) => append_error(error),
     };
     Reply::error(code, error)
@@ -25,7 +27,7 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
 
 fn append_error(error: &AppendError) -> ResponseCode {
     match error {
-        AppendError::Busy { .. } => ResponseCode::SYSTEM_BUSY,
+        AppendError::Busy { .. } | AppendError::Overdue { .. } => ResponseCode::SYSTEM_BUSY,
         AppendError::TooLarge { .. } | AppendError::NotText => ResponseCode::MESSAGE_ILLEGAL,
         AppendError::Write { .. } => ResponseCode::SYSTEM_ERROR,
         AppendError::DiskFull { .. } | AppendError::Poisoned { .. } | AppendError::Closed => {

@@ -82,7 +82,7 @@ fn deliver(
     work: &mut Work,
     bytes: usize,
 ) {
-    if outcome.as_ref().is_ok_and(|pulled| !pulled.is_hot()) {
+    if outcome.as_ref().is_ok_and(|pulled| !pulled.is_hot() || !pulled.hold.is_zero()) {
         let (broker, connection) = (Arc::clone(broker), Arc::clone(connection));
         work.push(bytes, Box::pin(async move { send(&broker, &connection, asker, outcome).await }));
     } else if !asker.one_way {
@@ -95,9 +95,13 @@ async fn send(broker: &Arc<Broker>, connection: &Arc<Connection>, asker: Asker, 
     if asker.one_way {
         return;
     }
+    if let Ok(pulled) = &outcome {
+        rt::sleep(pulled.hold).await;
+    }
     if outcome.as_ref().map_or(true, Pulled::is_hot) {
         return connection.send(|out| write(out, asker, &outcome));
     }
+    let _turn = broker.cold_turn(outcome.as_ref().map_or(0, Pulled::bytes)).await;
     let encode = move || {
         let mut bytes = BytesMut::new();
         write(&mut bytes, asker, &outcome);

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::outbox::poll_write;
+use super::pace::{Pace, Rates};
 use super::tls::{Tls, accept_either};
 use super::{Door, Options};
 use bytes::BytesMut;
@@ -103,6 +104,9 @@ struct Drive<'a> {
     input: BytesMut,
     output: BytesMut,
     work: Work,
+    pace: Pace,
+    /// Set while nothing is read because the client is too fast.
+    pause: Option<BoxFuture<'static, ()>>,
     /// When the client was last heard of, by the monotonic clock.
     heard: Duration,
     idle: BoxFuture<'static, ()>,
@@ -144,6 +148,8 @@ pub(super) async fn run_plain(
         input,
         output: BytesMut::new(),
         work: Work::default(),
+        pace: Pace::default(),
+        pause: None,
         heard,
         idle: Box::pin(rt::sleep(options.idle_max)),
         draining: false,
@@ -191,7 +197,7 @@ impl Drive<'_> {
             if self.connection.is_closed() && self.output.is_empty() && self.connection.outbox_len() == 0 {
                 return Poll::Ready(Ok(()));
             }
-            if !has_room || self.work.bytes > self.options.inflight_bytes_max {
+            if self.is_paused(cx) || !has_room || self.work.bytes > self.options.inflight_bytes_max {
                 return Poll::Pending;
             }
             match self.poll_input(cx)? {
@@ -226,9 +232,29 @@ impl Drive<'_> {
             }
         }
         if !requests.is_empty() {
+            if self.options.rates != Rates::default() {
+                self.pay(&requests);
+            }
             self.door.call(self.connection, requests, &mut self.work);
         }
         Ok(())
+    }
+
+    /// Takes note of what was read; over the rates reading pauses.
+    fn pay(&mut self, requests: &[RawFrame]) {
+        let bytes = requests.iter().map(|frame| frame.header.len() + frame.body.len()).sum();
+        let pause = self.pace.read(&self.options.rates, bytes, requests.len(), self.clock.monotonic());
+        if !pause.is_zero() {
+            self.pause = Some(Box::pin(rt::sleep(pause)));
+        }
+    }
+
+    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_paused = self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending());
+        if !is_paused {
+            self.pause = None;
+        }
+        is_paused
     }
 
     /// Whether a frame answers a question of ours; then it has been delivered.

@@ -154,6 +154,14 @@ impl File for RealFile {
         Ok(rustix::fs::fadvise(&self.0, range.start, len, advice)?)
     }
 
+    fn punch(&self, range: std::ops::Range<u64>) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.0, flags, range.start, range.end.saturating_sub(range.start)) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn map(&self, len: u64) -> io::Result<Option<Arc<dyn Map>>> {
         map(&self.0, len).map(Some)
     }

@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Largest number of records of one atomic batch: `remaining` of the entry is 16 bits.
@@ -73,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) outcome: Outcome,
     /// Whether one of its records waits for the sync.
     pub(crate) is_synced: bool,
+    /// When it was handed over, by the monotonic clock.
+    pub(crate) since: Duration,
     bytes: u64,
     sender: oneshot::Sender<Outcome>,
 }
@@ -141,6 +144,7 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
         add(&log.stats.busy, 1);
         return Err(AppendError::Busy { pending: pending - bytes, max });
     }
+    let since = log.host.clock.monotonic();
     let (sender, outcome) = oneshot::channel();
     let count = appends.len();
     let is_synced = appends.iter().any(|append| match append.wait {
@@ -148,7 +152,7 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
         Wait::Written => false,
         Wait::Synced => true,
     });
-    let call = Call { appends, measures, outcome: Vec::with_capacity(count), is_synced, bytes, sender };
+    let call = Call { appends, measures, outcome: Vec::with_capacity(count), is_synced, since, bytes, sender };
     if count == 0 {
         call.complete();
     } else {

@@ -8,10 +8,13 @@ use bytes::{Bytes, BytesMut};
 use model::{PhysicalOffset, QueueOffset};
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 const HEADER: u64 = HEADER_LEN as u64;
+/// Times its messages' bytes that a part of the log may have to be read from the disk as a whole.
+const SPARSE_MAX: u64 = 4;
 /// Damaged places that are told; beyond so many only the counter tells.
 const DAMAGES_TOLD_MAX: usize = 1024;
 
@@ -25,6 +28,10 @@ impl Log {
         let before = out.len();
         out.reserve(entries.iter().map(|entry| entry.size as usize).sum());
         let segments = self.segments.load();
+        let cold = self.cold_span(entries);
+        if let Some(span) = &cold {
+            segments.iter().for_each(|segment| segment.prefetch(span));
+        }
         let mut segment = None;
         for entry in entries {
             let position = entry.physical.0;
@@ -40,7 +47,20 @@ impl Log {
                 return Err(error);
             }
         }
+        if let Some(span) = cold {
+            // What one consumer catches up with must not push the end of the log out of memory.
+            segments.iter().for_each(|segment| segment.release(span.clone()));
+        }
         Ok(())
+    }
+
+    /// The part of the log that entries from the disk lie in, if it holds little else.
+    fn cold_span(&self, entries: &[Entry]) -> Option<Range<u64>> {
+        let (first, last) = (entries.first()?, entries.last()?);
+        let span = first.physical.0.checked_sub(HEADER)?..last.physical.0 + u64::from(last.size);
+        let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size) + HEADER).sum();
+        let is_dense = span.end.saturating_sub(span.start) <= bytes * SPARSE_MAX;
+        (!self.is_hot(last.physical) && is_dense).then_some(span)
     }
 
     fn gather_one(&self, segment: &super::Segment, entry: &Entry, out: &mut BytesMut) -> Result<(), ReadError> {
@@ -98,6 +118,10 @@ impl Log {
     }
 
     pub(crate) fn damaged(&self, position: u64, reason: &str) -> ReadError {
+        if position < self.min() {
+            // Retention took it away while it was being read.
+            return self.no_record(position);
+        }
         add(&self.stats.damaged_reads, 1);
         // Consumers try again and again; the log of the process tells each place once.
         let mut told = self.damages_told.lock();

@@ -186,10 +186,24 @@ impl Segment {
         Ok(self.map.get_or_init(|| map).as_deref())
     }
 
-    /// Lets the system drop a synced part of the log from memory; it can still be read.
-    pub(crate) fn release(&self, positions: std::ops::Range<u64>) {
+    /// Has the system read a part of the log before it is needed.
+    pub(crate) fn prefetch(&self, positions: &Range<u64>) {
         let from = positions.start.max(self.start) - self.start;
-        let to = positions.end.min(self.end()) - self.start;
+        let to = positions.end.min(self.end()).saturating_sub(self.start);
+        if from < to
+            && let Err(error) = self.file.advise(from..to, rt::Access::WillRead)
+        {
+            tracing::debug!(file = %self.path.display(), %error, "the system does not read ahead");
+        }
+    }
+
+    /// Lets the system drop a synced part of the log from memory; it can still be read.
+    pub(crate) fn release(&self, positions: Range<u64>) {
+        let from = positions.start.max(self.start) - self.start;
+        let to = positions.end.min(self.end()).saturating_sub(self.start);
+        if from >= to {
+            return;
+        }
         if let Some(Some(map)) = self.map.get() {
             map.release(from..to);
         }

@@ -20,9 +20,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Bytes of one write; a larger batch is a group of its own.
 const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How often appends that wait for the disk are looked over.
+const OVERDUE_SCAN: Duration = Duration::from_millis(50);
 /// Capacity that the group's buffer keeps when the log is idle.
 const IDLE_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -82,7 +85,9 @@ impl Stage for Writer {
                     return self.end();
                 }
             }
-            return Step::Wait;
+            self.take_calls();
+            self.refuse_overdue();
+            return Step::WaitFor(OVERDUE_SCAN);
         }
         self.take_calls();
         if self.calls.is_empty() {
@@ -146,6 +151,22 @@ impl Writer {
         for mut call in self.calls.drain(..) {
             self.shared.inbox.release(&call);
             call.fail_from(call.outcome.len(), error);
+            call.complete();
+        }
+    }
+
+    /// Refuses what has waited for the disk so long that its senders are about to give up: they must not find it stored
+    /// after they have sent it again.
+    fn refuse_overdue(&mut self) {
+        let log = &self.shared.log;
+        let (now, max) = (log.host.clock.monotonic(), Duration::from_millis(log.options.wait_max_ms));
+        // They came in order, and what was begun must be finished.
+        while let Some(mut call) =
+            self.calls.pop_front_if(|call| call.outcome.is_empty() && now.saturating_sub(call.since) > max)
+        {
+            self.shared.inbox.release(&call);
+            add(&log.stats.busy, 1);
+            call.fail_from(0, &AppendError::Overdue { waited_ms: now.saturating_sub(call.since).as_millis() as u64 });
             call.complete();
         }
     }

@@ -157,8 +157,8 @@ async fn retention_removes_old_segments_and_keeps_offsets() {
     drop(store);
     let (store, _) = open(small(dir.path()));
     let queue_t = queue(&store, "t", 0);
-    assert_eq!(store.retain(0, u64::MAX).unwrap().segments, 0);
-    let retained = store.retain(0, 40_000).unwrap();
+    assert_eq!(store.retain(&Retention::default()).unwrap().segments, 0);
+    let retained = store.retain(&Retention { bytes_max: Some(40_000), ..Retention::default() }).unwrap();
     assert!(retained.segments >= 2, "{retained:?}");
     let min = store.positions().min;
     assert_eq!(min.0, retained.bytes);
@@ -176,9 +176,52 @@ async fn retention_removes_old_segments_and_keeps_offsets() {
     assert_eq!((queue_t.min_offset(), queue_t.max_offset().0), (first, 400));
     assert_eq!(send(&store, "idle", 0, b"next").await.queue_offset.0, 1);
     assert_eq!(bodies(&store, &queue_t).unwrap().len() as u64, 400 - first.0);
-    store.retain(i64::MAX, 0).unwrap();
+    store.retain(&Retention { before: i64::MAX, ..Retention::default() }).unwrap();
     assert!(queue_t.min_offset() > first && store.positions().min < store.positions().written);
     assert_eq!(bodies(&store, &idle).unwrap().len(), (idle.max_offset().0 - idle.min_offset().0) as usize);
+}
+
+#[tokio::test]
+async fn the_space_of_removed_segments_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    for number in 0..400u32 {
+        send(&store, "t", 0, &[number as u8; 200]).await;
+    }
+    let files = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
+    store.close().await;
+    drop(store);
+    let (store, _) = open(small(dir.path()));
+    let before = files();
+    let retention = Retention { bytes_max: Some(0), ..Retention::default() };
+    let retained = store.retain(&retention).unwrap();
+    assert!(retained.segments > 2, "{retained:?}");
+    assert!(store.give_back().unwrap());
+    drop(store);
+    // What one process leaves the next one does.
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!(recovered.damages, []);
+    while store.give_back().unwrap() {}
+    assert!(files() < before, "{} files, {before} before", files());
+}
+
+#[tokio::test]
+async fn a_topic_kept_longer_keeps_its_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    for number in 0..400u32 {
+        send(&store, if number == 100 { "precious" } else { "t" }, 0, &[number as u8; 200]).await;
+    }
+    store.close().await;
+    drop(store);
+    let (store, _) = open(small(dir.path()));
+    let precious = queue(&store, "precious", 0);
+    let longer = vec![(precious.topic().clone(), 0)];
+    let retained = store.retain(&Retention { before: i64::MAX, longer, bytes_max: None }).unwrap();
+    assert!(retained.segments > 0, "{retained:?}");
+    assert_eq!(bodies(&store, &precious).unwrap(), [[100; 200]]);
+    store.retain(&Retention { before: i64::MAX, ..Retention::default() }).unwrap();
+    assert_eq!(precious.min_offset(), precious.max_offset());
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn write_fixture() {
     let mut batch = vec![message(&store, "orders", 0, b"one", ""), message(&store, "refunds", 3, b"two", "")];
     batch[0].joined = true;
     assert!(store.append(batch).unwrap().await.iter().all(Result::is_ok));
-    store.retain(0, u64::MAX).unwrap();
+    store.retain(&Retention::default()).unwrap();
     store.close().await;
     drop(store);
     fs::remove_file(dir.join("lock")).unwrap();

@@ -190,7 +190,7 @@ async fn life(host: SimHost, model: Shared, acts: Acts, crash: CrashIn) -> Optio
                 // Once this is done, so is all before it.
                 append_all(&store, &model, &[(1, 0)], 1).await;
                 check(&store, &model, true);
-                store.retain(0, keep_bytes).unwrap();
+                store.retain(&Retention { bytes_max: Some(keep_bytes), ..Retention::default() }).unwrap();
                 let ends = (0..QUEUES).map(|id| (id, queue(&store, "t", id).min_offset().0));
                 model.lock().removed.extend(ends);
             }

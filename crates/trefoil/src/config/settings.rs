@@ -61,12 +61,22 @@ pub(crate) struct Settings {
     pub(crate) retention_hours: u64,
     /// `None`: no bound.
     pub(crate) retention_bytes: Option<u64>,
+    /// `None`: a part of the disk.
+    pub(crate) disk_reserve_bytes: Option<u64>,
+    /// `None`: as the disk allows.
+    pub(crate) segment_bytes: Option<u64>,
     pub(crate) message_bytes_max: usize,
     pub(crate) auto_create_topics: bool,
     pub(crate) auto_create_groups: bool,
     pub(crate) default_topic_queues: u32,
     pub(crate) connections_max: usize,
     pub(crate) inflight_bytes_max: usize,
+    /// `None`: no bound.
+    pub(crate) client_bytes_per_second: Option<u64>,
+    /// `None`: no bound.
+    pub(crate) client_requests_per_second: Option<u64>,
+    /// `None`: no bound.
+    pub(crate) cold_read_bytes_per_second: Option<u64>,
     pub(crate) frame_bytes_max: usize,
     /// Certificate and key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
@@ -90,6 +100,11 @@ impl Reader<'_> {
 
     fn number(&self, name: &str) -> u64 {
         kind::bytes(self.text(name)).expect("numbers were checked")
+    }
+
+    /// `None` for 0.
+    fn positive(&self, name: &str) -> Option<u64> {
+        Some(self.number(name)).filter(|number| *number > 0)
     }
 
     fn size(&self, name: &str) -> usize {
@@ -124,13 +139,18 @@ impl From<&Resolved> for Settings {
             is_flush_sync: read.text("flush") == "sync",
             flush_interval_ms: read.number("flush-interval-ms"),
             retention_hours: read.number("retention-hours"),
-            retention_bytes: Some(read.number("retention-bytes")).filter(|bytes| *bytes > 0),
+            retention_bytes: read.positive("retention-bytes"),
+            disk_reserve_bytes: read.positive("disk-reserve-bytes"),
+            segment_bytes: read.positive("segment-bytes"),
             message_bytes_max: read.size("message-bytes-max"),
             auto_create_topics: read.switch("auto-create-topics"),
             auto_create_groups: read.switch("auto-create-groups"),
             default_topic_queues: u32::try_from(read.number("default-topic-queues")).unwrap_or(u32::MAX),
             connections_max: read.size("connections-max"),
             inflight_bytes_max: read.size("inflight-bytes-max"),
+            client_bytes_per_second: read.positive("client-bytes-per-second"),
+            client_requests_per_second: read.positive("client-requests-per-second"),
+            cold_read_bytes_per_second: read.positive("cold-read-bytes-per-second"),
             frame_bytes_max: read.size("frame-bytes-max"),
             tls: tls.map(|(cert, key)| (cert.into(), key.into())),
             log_level: read.text("log-level").to_owned(),
@@ -161,6 +181,15 @@ pub(super) fn contradictions(values: &[(&'static Spec, String, Origin)]) -> Vec<
     {
         let least = kind::bytes_text(message + HEADER_ROOM);
         faults.push(Fault::range(&frame, format!("at least message-bytes-max and 256KiB for the header: {least}")));
+    }
+    let segment = find("segment-bytes");
+    let sizes = kind::bytes(&segment.text).zip(kind::bytes(&frame.text));
+    if let Some((segment_bytes, frame_bytes)) = sizes
+        && segment_bytes > 0
+        && segment_bytes < 2 * frame_bytes
+    {
+        let least = kind::bytes_text(2 * frame_bytes);
+        faults.push(Fault::range(&segment, format!("0, or at least twice frame-bytes-max: {least}")));
     }
     let (roles, servers) = (find("roles"), find("nameserver-addresses"));
     let is_alone = kind::roles(&roles.text).is_ok_and(|roles| !roles.contains(&Role::NameServer));

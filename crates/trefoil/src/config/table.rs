@@ -102,6 +102,18 @@ pub(crate) const OPTIONS: &[Spec] = &[
         "Bytes of log beyond which the oldest messages are removed; 0 sets no bound.",
     ),
     option(
+        "disk-reserve-bytes",
+        Kind::Bytes { min: 0, max: 1024 * TIB },
+        "0",
+        "Free bytes of the disk below which sends are refused, while reads go on; 0 keeps 5 % of the disk, at most 2GiB.",
+    ),
+    option(
+        "segment-bytes",
+        Kind::Bytes { min: 0, max: 8 * GIB },
+        "0",
+        "Size of one file of the log, at least twice frame-bytes-max; 0 takes 1GiB, and less on a disk smaller than 32GiB.",
+    ),
+    option(
         "message-bytes-max",
         Kind::Bytes { min: KIB, max: 64 * MIB },
         "4MiB",
@@ -126,6 +138,24 @@ pub(crate) const OPTIONS: &[Spec] = &[
         Kind::Bytes { min: MIB, max: 8 * GIB },
         "64MiB",
         "Bytes of requests in work, and of answers not yet taken, after which no more is read from a connection.",
+    ),
+    option(
+        "client-bytes-per-second",
+        Kind::Bytes { min: 0, max: TIB },
+        "0",
+        "Bytes a second that are read from one connection, faster clients are slowed down; 0 sets no bound.",
+    ),
+    option(
+        "client-requests-per-second",
+        Kind::Count { min: 0, max: 1_000_000_000 },
+        "0",
+        "Requests a second that are read from one connection, faster clients are slowed down; 0 sets no bound.",
+    ),
+    option(
+        "cold-read-bytes-per-second",
+        Kind::Bytes { min: 0, max: TIB },
+        "64MiB",
+        "Bytes a second that consumers may read of messages no longer in memory while producers send; 0 sets no bound.",
     ),
     option(
         "frame-bytes-max",

@@ -10,7 +10,7 @@ use remoting::broker::BrokerDoor;
 use remoting::client::Client;
 use remoting::register::Registration;
 use remoting::server::{Door, Server, Tls};
-use rt::{Host, Shutdown, ShutdownTrigger, TaskHandle};
+use rt::{Host, Shutdown, ShutdownTrigger, Space, TaskHandle};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,10 @@ use store::{Flush, Store};
 
 /// How far below the broker's port the one for the VIP channel lies.
 const VIP_DISTANCE: u16 = 2;
+/// Sizes of a file of the log that are chosen by themselves.
+const SEGMENT_BYTES_MIN: u64 = 16 << 20;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+const SEGMENTS_PER_DISK: u64 = 32;
 const SECONDS_PER_HOUR: u64 = 3600;
 /// Tries to find two free ports at that distance.
 const FREE_PORT_TRIES: usize = 32;
@@ -102,11 +106,22 @@ async fn join(tasks: Vec<TaskHandle<()>>) {
     }
 }
 
+/// Size of a file of the log that suits a disk: small enough that retention and a full disk are no matter of a few files.
+fn segment_bytes(space: Space) -> u64 {
+    let wanted = (space.total / SEGMENTS_PER_DISK).max(1);
+    (1 << wanted.ilog2()).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+}
+
 async fn open_store(host: &Host, settings: &Settings) -> Result<Store, StartError> {
     let mut options = store::Options::new(settings.data_dir.join("store"));
     options.flush = if settings.is_flush_sync { Flush::Sync } else { Flush::Async };
     options.flush_interval_ms = settings.flush_interval_ms;
     let dir = options.dir.clone();
+    let (disk, data_dir) = (Arc::clone(&host.disk), settings.data_dir.clone());
+    options.segment_bytes = match settings.segment_bytes {
+        Some(bytes) => bytes,
+        None => host.run_blocking(move || disk.space(&data_dir)).await.map_or(SEGMENT_BYTES_MAX, segment_bytes),
+    };
     let blocking = host.clone();
     let opened = host.run_blocking(move || Store::open(&blocking, options)).await;
     let (store, recovered) = opened.map_err(|error| StartError::Store { dir, error: error.to_string() })?;
@@ -143,6 +158,8 @@ fn options(settings: &Settings, advertised: SocketAddr) -> ::broker::Options {
         default_topic_queues: settings.default_topic_queues,
         retention: Duration::from_secs(settings.retention_hours.saturating_mul(SECONDS_PER_HOUR)),
         retention_bytes: settings.retention_bytes,
+        disk_reserve_bytes: settings.disk_reserve_bytes,
+        cold_read_bytes_per_second: settings.cold_read_bytes_per_second,
         ..::broker::Options::new(advertised)
     }
 }
@@ -174,4 +191,18 @@ async fn free_port(host: &Host, hosts: &Hosts, asked: u16) -> Result<u16, StartE
         }
     }
     Err(failed(any, std::io::Error::other("no two free ports at a distance of two were found")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_disks_get_small_files() {
+        let check = |total: u64, expected: u64| assert_eq!(segment_bytes(Space { total, available: 0 }), expected);
+        check(0, 16 << 20);
+        check(400 << 20, 16 << 20);
+        check(10 << 30, 256 << 20);
+        check(4 << 40, 1 << 30);
+    }
 }

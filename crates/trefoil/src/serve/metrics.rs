@@ -69,6 +69,9 @@ pub(super) fn traffic(page: &mut Page, broker: &Broker) {
     ] {
         page.single(name, Counter, help, count);
     }
+    let (refused, held) = broker.meter().by_quota();
+    page.single("trefoil_quota_refused_total", Counter, "Sends refused because a topic was over its quota.", refused);
+    page.single("trefoil_quota_held_total", Counter, "Answers held back because a group was over its quota.", held);
     let name = "trefoil_messages_per_second";
     page.metric(name, Gauge, "Messages in and out per second, averaged over the last 10 s, minute and 10 minutes.");
     let rates = [("in", broker.meter().rates(|t| t.messages_in)), ("out", broker.meter().rates(|t| t.messages_out))];
@@ -77,6 +80,15 @@ pub(super) fn traffic(page: &mut Page, broker: &Broker) {
             page.sample(name, &[("direction", direction), ("over", over)], rate);
         }
     }
+}
+
+/// Room on the disk.
+pub(super) fn disk(page: &mut Page, broker: &Broker) {
+    let (space, is_short) = broker.room();
+    page.single("trefoil_disk_available_bytes", Gauge, "Free bytes of the disk that holds the log.", space.available);
+    page.single("trefoil_disk_total_bytes", Gauge, "Size of that disk.", space.total);
+    let help = "1 while sends are refused because the disk is nearly full.";
+    page.single("trefoil_disk_short", Gauge, help, u64::from(is_short));
 }
 
 /// Topics, queues and how far groups are.

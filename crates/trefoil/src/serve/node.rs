@@ -67,6 +67,7 @@ impl Metrics for Node {
         }
         if let Some(broker) = self.broker.get() {
             metrics::traffic(page, broker);
+            metrics::disk(page, broker);
             metrics::log(page, broker.store());
             metrics::queues(page, broker);
         }

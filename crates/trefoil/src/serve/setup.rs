@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::start::StartError;
-use remoting::server::Tls;
+use remoting::server::{Rates, Tls};
 use rt::{DiskLock, Host};
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
@@ -58,5 +58,6 @@ pub(super) fn listener(settings: &Settings) -> remoting::server::Options {
     options.limits.frame_bytes_max = settings.frame_bytes_max;
     options.connections_max = settings.connections_max;
     options.inflight_bytes_max = settings.inflight_bytes_max;
+    options.rates = Rates { bytes: settings.client_bytes_per_second, requests: settings.client_requests_per_second };
     options
 }

@@ -1,0 +1,113 @@
+//! What need not be kept any more: whole files of the log, and messages of topics that are kept for less long.
+//!
+//! A topic's attribute [`ATTRIBUTE`] goes before the broker's `retention`. Kept longer, it keeps the files of the log that
+//! hold its messages; kept shorter, its messages cannot be read any more, and their space comes back with their file.
+
+use crate::Broker;
+use crate::topic::TopicState;
+use model::Topic;
+use rt::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Boundary, ReadError, Retention};
+
+/// Topic attribute: hours for which messages of the topic are kept.
+pub(crate) const ATTRIBUTE: &str = "retention.hours";
+/// Most hours of that attribute: a century.
+pub(crate) const HOURS_MAX: u64 = 876_000;
+/// Pause between two parts of a file's space that are given back, so that the disk serves others meanwhile.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(20);
+const MS_PER_HOUR: i64 = 3_600_000;
+
+/// The hours that an attribute's value says.
+pub(crate) fn hours(value: &str) -> Option<u64> {
+    value.parse().ok().filter(|hours| (1..=HOURS_MAX).contains(hours))
+}
+
+fn own_ms(topic: &TopicState) -> Option<i64> {
+    hours(topic.config.attributes.get(ATTRIBUTE)?).map(|hours| hours as i64 * MS_PER_HOUR)
+}
+
+/// What the broker's settings and its topics ask for at a time.
+fn retention(kept_ms: i64, bytes_max: Option<u64>, topics: &[(Topic, i64)], now: Timestamp) -> Retention {
+    let before = |kept_ms: i64| now.0.saturating_sub(kept_ms);
+    let longer = topics.iter().filter(|(_, own)| *own > kept_ms).map(|(topic, own)| (topic.clone(), before(*own)));
+    Retention { before: before(kept_ms), longer: longer.collect(), bytes_max }
+}
+
+impl Broker {
+    /// Removes what the settings say need not be kept.
+    pub(crate) async fn retain(self: &Arc<Self>) {
+        let broker = Arc::clone(self);
+        let outcome = self.host().run_blocking(move || broker.remove_expired()).await;
+        match outcome {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "old messages deleted"),
+            Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
+        }
+        loop {
+            let store = self.store().clone();
+            match self.host().run_blocking(move || store.give_back()).await {
+                Ok(true) => rt::sleep(GIVE_BACK_PAUSE).await,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the space of deleted messages is not given back before the next start");
+                }
+            }
+        }
+    }
+
+    /// Gives the number of files removed.
+    fn remove_expired(&self) -> Result<usize, ReadError> {
+        let (now, options) = (self.now(), self.options());
+        let kept_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
+        let mut own = Vec::new();
+        for topic in self.all_topics() {
+            let Some(topic_ms) = own_ms(&topic) else { continue };
+            own.push((topic.config.topic.clone(), topic_ms));
+            if topic_ms < kept_ms {
+                hide_expired(&topic, now.0.saturating_sub(topic_ms))?;
+            }
+        }
+        let retention = retention(kept_ms, options.retention_bytes, &own, now);
+        self.store().retain(&retention).map(|retained| retained.segments)
+    }
+}
+
+/// Makes messages stored before a time unreadable.
+fn hide_expired(topic: &TopicState, before: i64) -> Result<(), ReadError> {
+    for queue in topic.queues() {
+        let first_kept = queue.offset_at(before, Boundary::Lower)?;
+        let Some(last_expired) = first_kept.0.checked_sub(1).filter(|last| *last >= queue.min_offset().0) else {
+            continue;
+        };
+        let mut entries = Vec::new();
+        queue.entries(model::QueueOffset(last_expired), 1, &mut entries)?;
+        if let Some(entry) = entries.first().filter(|entry| entry.store_timestamp < before) {
+            queue.hide_before(model::PhysicalOffset(entry.physical.0 + 1));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_checked() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(hours(text), expected, "{text}");
+        check("1", Some(1));
+        check("876000", Some(876_000));
+        check("0", None);
+        check("876001", None);
+        check("3 days", None);
+    }
+
+    #[test]
+    fn only_longer_topics_hold_files_back() {
+        let topics = [(Topic::from_stored("long"), 500), (Topic::from_stored("short"), 50)];
+        let expected = Retention { before: 900, longer: vec![(topics[0].0.clone(), 500)], bytes_max: Some(7) };
+        assert_eq!(retention(100, Some(7), &topics, Timestamp(1000)), expected);
+    }
+}
