@@ -28,11 +28,13 @@ func scenarios() []scenario {
 	all = append(all, sendScenarios()...)
 	all = append(all, consumeScenarios()...)
 	all = append(all, retryScenarios()...)
+	all = append(all, classicScenarios()...)
 	return append(all, adminScenarios()...)
 }
 
 func main() {
 	nameServer := flag.String("namesrv", "127.0.0.1:9876", "address of the name server")
+	apache := flag.Bool("apache", false, "the brokers are Apache's: what they lose is not held against them")
 	threads := flag.Int("threads", 8, "scenarios that run side by side")
 	what := parse()
 	if os.Getenv("ROCKETMQ_GO_LOG_LEVEL") == "" {
@@ -49,6 +51,7 @@ func main() {
 		fmt.Println("0 passed, 1 failed")
 		os.Exit(1)
 	}
+	point.peer = *apache
 	passed, failed := play(point, chosen, *threads)
 	fmt.Printf("took %.1f s\n", time.Since(begin).Seconds())
 	fmt.Printf("%d passed, %d failed\n", passed, failed)

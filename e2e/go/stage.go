@@ -64,6 +64,7 @@ type endpoint struct {
 	producer   rocketmq.Producer
 	admin      admin.Admin
 	instances  atomic.Int64
+	peer       bool
 }
 
 func open(nameServer string) (*endpoint, error) {

@@ -1,6 +1,6 @@
 //! What operators ask: settings, progress, lag, resets.
 
-use crate::client::{Ask, AskError};
+use crate::client::{Ask, AskError, Notice, OffsetsReset};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker};
 use crate::{quota, retention};
@@ -15,6 +15,9 @@ use store::Boundary;
 
 /// How long a client may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long members may take to follow a reset by themselves.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(3);
 
 /// Whether a deleted group's offsets go with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +125,8 @@ impl Broker {
             let created = self.retry_topic(&beat.group, config.retry_queues).await;
             created.map_err(|error| AdminError::Metadata(error.to_string()))?;
         }
-        Ok(self.groups().consumer_seen(beat, member, config.notify_members))
+        let changes = self.at_this_moment(|moment| self.groups().consumer_seen(beat, member, moment));
+        Ok(self.members_changed(changes))
     }
 
     /// Refreshes a member that left its unchanged subscriptions out; false if it must send them.
@@ -132,13 +136,14 @@ impl Broker {
 
     /// A client leaves the groups that it names.
     pub fn client_left(&self, channel: u64, producer: Option<&str>, consumer: Option<&str>) {
-        let notify = consumer.is_none_or(|group| self.notifies(&Group::from_stored(group)));
-        self.groups().leave(channel, producer, consumer, notify);
+        let changes = self.at_this_moment(|moment| self.groups().leave(channel, producer, consumer, moment));
+        self.members_changed(changes);
     }
 
     /// A client's connection is closed.
     pub fn channel_closed(&self, channel: u64) {
-        self.groups().closed(channel, &|group| self.notifies(group));
+        let changes = self.at_this_moment(|moment| self.groups().closed(channel, moment));
+        self.members_changed(changes);
     }
 
     /// The members of a consumer group; `None` if it has none.
@@ -242,7 +247,7 @@ impl Broker {
     /// # Errors
     /// [`AdminError`].
     pub async fn reset_offsets(
-        &self,
+        self: &Arc<Self>,
         group: &Group,
         name: &str,
         only: Option<(i32, Option<i64>)>,
@@ -267,16 +272,49 @@ impl Broker {
         let entries =
             offsets.iter().map(|(queue, offset)| (group.clone(), topic.config.topic.clone(), *queue, *offset));
         let reason = format!("reset to time {timestamp} by an operator");
-        let reset = Change::OffsetsReset { reason, entries: entries.collect() };
+        let reset = Change::OffsetsReset { reason, entries: entries.collect(), pressed: true };
         self.metadata().propose(reset).await.map_err(|error| AdminError::Metadata(error.to_string()))?;
         let now = self.now();
         let mut resets = self.resets().lock();
         for (queue, offset) in &offsets {
             resets.press((group.clone(), topic.config.topic.clone(), *queue), *offset, now);
+            self.groups().reset(group, &(topic.config.topic.clone(), *queue), *offset, now);
         }
         drop(resets);
         self.resets_pressed().send_modify(|count| *count += 1);
+        let topic = topic.config.topic.clone();
+        rt::spawn(Arc::clone(self).insist(group.clone(), topic, timestamp, offsets.clone()));
         Ok(offsets)
+    }
+
+    /// Members follow a reset with their next pull. One that pulls nothing, because it has more in hand than it may, is told.
+    async fn insist(
+        self: Arc<Self>,
+        group: Group,
+        topic: Topic,
+        timestamp: i64,
+        mut offsets: Vec<(QueueId, QueueOffset)>,
+    ) {
+        rt::sleep(FOLLOW_WITHIN).await;
+        {
+            let resets = self.resets().lock();
+            offsets.retain(|(queue, _)| resets.is_pressed(&(group.clone(), topic.clone(), *queue)));
+        }
+        let Some(view) = self.consumers(group.as_str()) else { return };
+        if offsets.is_empty() {
+            return;
+        }
+        for member in view.members.values() {
+            let reset = OffsetsReset {
+                group: group.clone(),
+                topic: topic.clone(),
+                broker: self.options().broker_name.clone(),
+                timestamp,
+                offsets: offsets.clone(),
+                language: member.language,
+            };
+            member.channel.notify(&Notice::OffsetsReset(Box::new(reset)));
+        }
     }
 
     /// Gives a group the offsets of another one in some topics; durable on return.
@@ -286,7 +324,7 @@ impl Broker {
     pub async fn clone_offsets(&self, source: &Group, target: &Group, topics: &[Topic]) -> Result<(), AdminError> {
         let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));
         let entries = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
-        let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries };
+        let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries, pressed: false };
         self.metadata().propose(reset).await.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
     }
 

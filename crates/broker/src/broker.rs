@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{Queue, Store};
 
-/// How often silent clients and stale locks are looked for.
+/// How often silent clients are looked for.
 const EXPIRY_SCAN_SECONDS: u64 = 10;
 /// How often the log is looked over for what may be deleted.
 const RETENTION_SECONDS: u64 = 60;
@@ -81,6 +81,7 @@ impl Broker {
         if is_new {
             broker.adopt_topics_of_log();
         }
+        broker.restore_groups();
         Arc::new(broker)
     }
 
@@ -125,9 +126,10 @@ impl Broker {
             self.cold_reads.set_hot_in_use(totals.messages_in > messages_in);
             messages_in = totals.messages_in;
             self.meter.sample(totals, now);
+            self.expire_locks();
+            self.forget_ended_resets();
             if second.is_multiple_of(EXPIRY_SCAN_SECONDS) {
-                self.groups.expire(now, &|group| self.notifies(group));
-                self.locks.lock().expire(now);
+                self.expire_members();
             }
             self.look_at_disk().await;
             if second.is_multiple_of(RETENTION_SECONDS) && retaining.as_ref().is_none_or(TaskHandle::is_finished) {
@@ -135,6 +137,20 @@ impl Broker {
                 retaining = Some(rt::spawn(async move { broker.retain().await }));
             }
         }
+    }
+
+    /// Resets that were followed need not be pressed again after a restart.
+    fn forget_ended_resets(&self) {
+        let ended = self.resets.lock().take_ended(self.host.clock.now());
+        if ended.is_empty() {
+            return;
+        }
+        let proposal = self.metadata.propose(Change::ResetsEnded(ended));
+        rt::spawn(async move {
+            if let Err(error) = proposal.await {
+                tracing::warn!(%error, "a restart will press resets again that were followed");
+            }
+        });
     }
 
     /// Looks how much room there is.
@@ -265,8 +281,7 @@ impl Broker {
     }
 
     /// Locks on queues held by members of orderly groups.
-    #[must_use]
-    pub fn locks(&self) -> &Mutex<QueueLocks> {
+    pub(crate) fn locks(&self) -> &Mutex<QueueLocks> {
         &self.locks
     }
 

@@ -1,7 +1,8 @@
 //! How the broker reaches a client, whatever door it came through.
 
+use crate::Reply;
 use bytes::Bytes;
-use model::{Group, Topic};
+use model::{Group, QueueId, QueueOffset, Topic};
 use rt::BoxFuture;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +12,25 @@ use std::time::Duration;
 pub enum Notice {
     /// Members of a group came or went: assign queues anew.
     MembersChanged(Group),
+    /// An operator set the group's offsets: drop what is in hand and go on from there.
+    OffsetsReset(Box<OffsetsReset>),
+}
+
+/// Offsets that an operator set.
+#[derive(Debug, Clone)]
+pub struct OffsetsReset {
+    /// Group.
+    pub group: Group,
+    /// Topic.
+    pub topic: Topic,
+    /// This broker's name.
+    pub broker: String,
+    /// The time that was asked for.
+    pub timestamp: i64,
+    /// The offsets.
+    pub offsets: Vec<(QueueId, QueueOffset)>,
+    /// Code of the client's language: it decides about the form.
+    pub language: u8,
 }
 
 /// A question to a client. Bodies are the protocol's own and pass through untouched.
@@ -32,6 +52,8 @@ pub enum Ask {
         /// Group.
         group: Group,
     },
+    /// Here is the reply that you wait for.
+    Reply(Box<Reply>),
     /// Consume this message now.
     ConsumeDirectly {
         /// Group.

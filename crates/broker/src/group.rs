@@ -1,17 +1,20 @@
 //! Who is connected: producers, consumers, what they subscribe to, and which queues they hold locked.
 
+pub(crate) mod cohort;
+mod connected;
+mod hold;
 pub(crate) mod locks;
+mod members;
+pub(crate) mod wants;
 
 use crate::{ClientChannel, Notice, TagFilter};
 use model::{Group, Topic};
-use parking_lot::RwLock;
 use rt::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use wants::Wants;
 
-/// A member that has not been heard of for so long is gone.
-const EXPIRY: Duration = Duration::from_secs(120);
+pub(crate) use connected::{Changes, Division, Groups, Moment};
 
 /// How a group gets its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +126,40 @@ pub struct GroupView {
     pub start_from: StartFrom,
     /// Members by the id of their connection.
     pub members: BTreeMap<u64, Member>,
-    /// Subscriptions by topic.
+    /// The newest subscription of any member to each topic.
     pub subscriptions: HashMap<String, Arc<Subscription>>,
+    /// What each member said of itself, by the id of its connection.
+    said: BTreeMap<u64, Arc<Said>>,
+}
+
+/// What one member said in its heartbeat.
+struct Said {
+    consume_type: ConsumeType,
+    wants: Wants,
+    subscriptions: HashMap<String, Arc<Subscription>>,
 }
 
 impl GroupView {
-    /// The subscription to a topic.
+    /// A member's own subscription to a topic; for others, the newest of any member.
+    #[must_use]
+    pub fn subscription_of(&self, member: u64, topic: &str) -> Option<Arc<Subscription>> {
+        match self.said.get(&member) {
+            Some(said) => said.subscriptions.get(topic).cloned(),
+            None => self.subscription(topic),
+        }
+    }
+
+    /// How a member gets its messages.
+    #[must_use]
+    pub fn consume_type_of(&self, member: u64) -> ConsumeType {
+        self.said.get(&member).map_or(self.consume_type, |said| said.consume_type)
+    }
+
+    fn wants(&self) -> BTreeMap<u64, Wants> {
+        self.said.iter().map(|(member, said)| (*member, said.wants.clone())).collect()
+    }
+
+    /// The newest subscription to a topic.
     #[must_use]
     pub fn subscription(&self, topic: &str) -> Option<Arc<Subscription>> {
         self.subscriptions.get(topic).cloned()
@@ -149,7 +180,8 @@ impl GroupView {
         ids
     }
 
-    fn notify(&self, group: &Group) {
+    /// Tells all members that members came or went.
+    pub(crate) fn notify(&self, group: &Group) {
         for member in self.members.values() {
             member.channel.notify(&Notice::MembersChanged(group.clone()));
         }
@@ -159,148 +191,58 @@ impl GroupView {
 /// The producers of a group.
 pub type ProducerView = BTreeMap<u64, Member>;
 
-/// Who is connected.
-#[derive(Default)]
-pub(crate) struct Groups {
-    consumers: RwLock<HashMap<Group, Arc<GroupView>>>,
-    producers: RwLock<HashMap<Group, ProducerView>>,
-}
-
-impl Groups {
-    pub(crate) fn get(&self, group: &str) -> Option<Arc<GroupView>> {
-        self.consumers.read().get(group).cloned()
-    }
-
-    pub(crate) fn consumers(&self) -> Vec<(Group, Arc<GroupView>)> {
-        let mut all: Vec<_> = self.consumers.read().iter().map(|(g, view)| (g.clone(), Arc::clone(view))).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
-
-    pub(crate) fn producers(&self, group: &str) -> Option<ProducerView> {
-        self.producers.read().get(group).cloned()
-    }
-
-    pub(crate) fn all_producers(&self) -> Vec<(Group, ProducerView)> {
-        self.producers.read().iter().map(|(group, view)| (group.clone(), view.clone())).collect()
-    }
-
-    pub(crate) fn producer_seen(&self, group: Group, member: Member) {
-        self.producers.write().entry(group).or_default().insert(member.channel.id(), member);
-    }
-
-    /// Takes a consumer's heartbeat. `notify`: whether the group's members are told of changes. True if the group's
-    /// members or subscriptions changed.
-    pub(crate) fn consumer_seen(&self, beat: Heartbeat, member: Member, notify: bool) -> bool {
-        let mut consumers = self.consumers.write();
-        let group = beat.group.clone();
-        let old = consumers.get(&group);
-        let mut view = match old {
-            Some(view) => GroupView::clone(view),
-            None => GroupView {
-                consume_type: beat.consume_type,
-                model: beat.model,
-                start_from: beat.start_from,
-                members: BTreeMap::new(),
-                subscriptions: HashMap::new(),
-            },
-        };
-        view.consume_type = beat.consume_type;
-        view.model = beat.model;
-        view.start_from = beat.start_from;
-        let is_new = view.members.insert(member.channel.id(), member).is_none();
-        let changed = is_new | view.merge(beat.subscriptions);
-        let view = Arc::new(view);
-        consumers.insert(group.clone(), Arc::clone(&view));
-        drop(consumers);
-        if changed && notify {
-            view.notify(&group);
-        }
-        changed
-    }
-
-    /// Refreshes a member whose heartbeat leaves its unchanged subscriptions out; false if it is not known.
-    pub(crate) fn consumer_refreshed(&self, group: &str, channel: u64, now: Timestamp) -> bool {
-        let mut consumers = self.consumers.write();
-        let Some(view) = consumers.get_mut(group) else { return false };
-        let Some(member) = Arc::make_mut(view).members.get_mut(&channel) else { return false };
-        member.last_seen = now;
-        true
-    }
-
-    /// Removes a client from the groups that it names.
-    pub(crate) fn leave(&self, channel: u64, producer: Option<&str>, consumer: Option<&str>, notify: bool) {
-        if let Some(group) = producer {
-            remove_producers(&mut self.producers.write(), Some(group), |member| member.channel.id() == channel);
-        }
-        if let Some(group) = consumer {
-            self.remove_consumers(Some(group), &|member| member.channel.id() == channel, &|_| notify);
-        }
-    }
-
-    /// Removes a client from every group: its connection is closed.
-    pub(crate) fn closed(&self, channel: u64, notify: &dyn Fn(&Group) -> bool) {
-        remove_producers(&mut self.producers.write(), None, |member| member.channel.id() == channel);
-        self.remove_consumers(None, &|member| member.channel.id() == channel, notify);
-    }
-
-    /// Removes clients that have been silent for too long.
-    pub(crate) fn expire(&self, now: Timestamp, notify: &dyn Fn(&Group) -> bool) {
-        let is_gone = |member: &Member| now.since(member.last_seen) > EXPIRY;
-        remove_producers(&mut self.producers.write(), None, is_gone);
-        self.remove_consumers(None, &is_gone, notify);
-    }
-
-    fn remove_consumers(&self, only: Option<&str>, is_gone: &dyn Fn(&Member) -> bool, notify: &dyn Fn(&Group) -> bool) {
-        let mut changed = Vec::new();
-        let mut consumers = self.consumers.write();
-        consumers.retain(|group, view| {
-            let concerned = only.is_none_or(|name| name == group.as_str());
-            if !concerned || !view.members.values().any(is_gone) {
-                return true;
-            }
-            Arc::make_mut(view).members.retain(|_, member| !is_gone(member));
-            changed.push((group.clone(), Arc::clone(view)));
-            !view.members.is_empty()
-        });
-        drop(consumers);
-        for (group, view) in changed.into_iter().filter(|(group, _)| notify(group)) {
-            view.notify(&group);
-        }
-    }
-}
-
-fn remove_producers(
-    producers: &mut HashMap<Group, ProducerView>,
-    only: Option<&str>,
-    is_gone: impl Fn(&Member) -> bool,
-) {
-    producers.retain(|group, view| {
-        if only.is_none_or(|name| name == group.as_str()) {
-            view.retain(|_, member| !is_gone(member));
-        }
-        !view.is_empty()
-    });
-}
-
 impl GroupView {
-    /// Takes newer subscriptions over and drops those no longer named; true if the set of topics or an expression
-    /// changed.
-    fn merge(&mut self, subscriptions: Vec<Subscription>) -> bool {
-        let mut changed = false;
-        let named: Vec<String> = subscriptions.iter().map(|subscription| subscription.topic.clone()).collect();
-        for subscription in subscriptions {
-            match self.subscriptions.get(&subscription.topic) {
-                Some(known) if known.version >= subscription.version => {}
-                known => {
-                    changed |= known.is_none_or(|known| known.expression != subscription.expression);
-                    self.subscriptions.insert(subscription.topic.clone(), Arc::new(subscription));
-                }
+    fn empty(beat: &Heartbeat) -> Self {
+        Self {
+            consume_type: beat.consume_type,
+            model: beat.model,
+            start_from: beat.start_from,
+            members: BTreeMap::new(),
+            subscriptions: HashMap::new(),
+            said: BTreeMap::new(),
+        }
+    }
+
+    /// Takes what a member says; true if it is new or wants something else than before.
+    fn take(&mut self, beat: Heartbeat, member: Member) -> bool {
+        (self.consume_type, self.model, self.start_from) = (beat.consume_type, beat.model, beat.start_from);
+        let id = member.channel.id();
+        let is_new = self.members.insert(id, member).is_none();
+        let wants = Wants::of(&beat.group, beat.model, beat.subscriptions.iter());
+        let known = self.said.get(&id);
+        let is_other = known.is_none_or(|said| said.wants != wants || said.consume_type != beat.consume_type);
+        let is_same_version = known.is_some_and(|said| {
+            let version = |topic: &str| said.subscriptions.get(topic).map(|known| known.version);
+            said.subscriptions.len() == beat.subscriptions.len()
+                && beat
+                    .subscriptions
+                    .iter()
+                    .all(|subscription| version(&subscription.topic) == Some(subscription.version))
+        });
+        if is_other || !is_same_version {
+            let subscriptions = beat.subscriptions.into_iter();
+            let subscriptions = subscriptions.map(|subscription| (subscription.topic.clone(), Arc::new(subscription)));
+            let said = Said { consume_type: beat.consume_type, wants, subscriptions: subscriptions.collect() };
+            self.said.insert(id, Arc::new(said));
+            self.merge();
+        }
+        is_new || is_other
+    }
+
+    fn remove(&mut self, is_gone: &dyn Fn(&Member) -> bool) {
+        self.members.retain(|_, member| !is_gone(member));
+        self.said.retain(|id, _| self.members.contains_key(id));
+        self.merge();
+    }
+
+    fn merge(&mut self) {
+        self.subscriptions.clear();
+        for (topic, subscription) in self.said.values().flat_map(|said| &said.subscriptions) {
+            let known = self.subscriptions.get(topic);
+            if known.is_none_or(|known| known.version < subscription.version) {
+                self.subscriptions.insert(topic.clone(), Arc::clone(subscription));
             }
         }
-        let before = self.subscriptions.len();
-        self.subscriptions.retain(|topic, _| named.contains(topic));
-        changed | (self.subscriptions.len() != before)
     }
 
     /// The topics subscribed to.

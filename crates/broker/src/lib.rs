@@ -14,24 +14,27 @@ mod meter;
 mod options;
 mod publish;
 mod quota;
+mod reply;
 mod retention;
 mod room;
 mod topic;
 
 pub use admin::{GroupDeletion, QueueLag, QueueProgress};
 pub use broker::Broker;
-pub use client::{Ask, AskError, ClientChannel, Notice};
+pub use client::{Ask, AskError, ClientChannel, Notice, OffsetsReset};
 pub use consume::filter::{FilterError, TagFilter};
 pub use consume::offsets::OffsetError;
 pub use consume::pull::{Filter, Parked, Pull, PullOutcome, PullStep, Pulled};
 pub use consume::send_back::SendBack;
 pub use error::{AdminError, PublishError, PullError, SendBackError};
-pub use group::locks::QueueLocks;
+pub use group::cohort::CohortView;
+pub use group::wants::{Interest, Wants};
 pub use group::{ConsumeType, GroupView, Heartbeat, Member, MessageModel, ProducerView, StartFrom, Subscription};
 pub use meter::{Meter, Rates, Totals};
 pub use options::Options;
 pub use publish::{BatchPart, Content, Publish, Receipt};
+pub use reply::{Reply, ReplyError};
 pub use topic::TopicState;
 
 // Part of this crate's errors: doors map them without knowing the store.
-pub use store::{AppendError, ReadError};
+pub use store::{AppendError, Histogram, ReadError};

@@ -131,5 +131,6 @@ pub(crate) fn system_topics(cluster: &str, broker: &str, default_queues: u32) ->
         named(system::OFFSET_MOVED_TOPIC, 1),
         named(system::SCHEDULE_TOPIC, crate::delay::LEVELS),
         named(system::TRACE_TOPIC, 1),
+        named(&system::reply_topic(cluster), 1),
     ]
 }

@@ -62,6 +62,9 @@ pub const CORRELATION_ID: &str = "CORRELATION_ID";
 /// The client that waits for a reply.
 pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
 
+/// When the broker handed a reply to the client that waits.
+pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
+
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(char::from(VALUE_END)).filter_map(|pair| pair.split_once(char::from(NAME_END)))

@@ -21,6 +21,12 @@ pub const BENCHMARK_TOPIC: &str = "BenchmarkTest";
 /// Notices about offsets that had to be corrected.
 pub const OFFSET_MOVED_TOPIC: &str = "OFFSET_MOVED_EVENT";
 
+/// Where replies to requests that came through a cluster are sent.
+#[must_use]
+pub fn reply_topic(cluster: &str) -> String {
+    format!("{cluster}_REPLY_TOPIC")
+}
+
 /// Prefix of further system topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
 

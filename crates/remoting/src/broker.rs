@@ -10,6 +10,7 @@ mod group;
 mod offset;
 mod pull;
 mod query;
+mod respond;
 mod runtime;
 mod send;
 mod table;

@@ -3,8 +3,10 @@
 use crate::index::{Indexer, Newest};
 use crate::log::Log;
 use crate::log::append::{self, Inbox};
+use crate::log::entry::HEADER_LEN;
 use crate::log::flush::{Board, Flusher};
 use crate::log::prepare::{Prepared, Preparer};
+use crate::log::segment::SEGMENT_HEADER_LEN;
 use crate::log::writer::Writer;
 use crate::queues::Queues;
 use crate::retain::Removals;
@@ -13,6 +15,7 @@ use crate::{
 };
 use crate::{lookup, recover, retain};
 use bytes::{Bytes, BytesMut};
+use model::record::Record;
 use model::{Epoch, PhysicalOffset, QueueId, Topic};
 use parking_lot::Mutex;
 use rt::{DiskLock, Host, StageHandle};
@@ -209,6 +212,22 @@ impl Store {
         count_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
         lookup::lookup(&self.0.shared, topic, key, &times, count_max)
+    }
+
+    /// When the oldest message was stored, ms since the epoch. Blocks on the disk.
+    #[must_use]
+    pub fn oldest_time(&self) -> Option<i64> {
+        let first = self.log().min() + SEGMENT_HEADER_LEN + HEADER_LEN as u64;
+        let bytes = self.read_at(PhysicalOffset(first)).ok()?;
+        Record::parse(&bytes).ok().map(|record| record.store_timestamp)
+    }
+
+    /// Size and rest of the file system that holds the log. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn space(&self) -> std::io::Result<rt::Space> {
+        self.log().host.disk.space(&self.log().options.dir)
     }
 
     /// Whether a position is so near to the end of the log that reading it will hardly wait for the disk.

@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod consume;
+mod find;
 mod flags;
 mod group;
 mod message;
@@ -36,14 +37,17 @@ enum Command {
     /// Show options.
     #[command(subcommand)]
     Config(config::Config),
-    /// List, show, create and delete topics.
+    /// List, show, create, scale and delete topics.
     #[command(subcommand)]
     Topic(topic::Topic),
-    /// List consumer groups and show how far they are.
+    /// List consumer groups, show how far they are, and move them.
     #[command(subcommand)]
     Group(group::Group),
     /// Send messages: from arguments, a file, or the lines of standard input.
     Produce(produce::Produce),
+    /// Find single messages by id or key.
+    #[command(subcommand)]
+    Message(find::Find),
     /// Read messages of a topic as they come.
     Consume(consume::Consume),
     /// Show the brokers of a cluster.
@@ -97,6 +101,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Topic(command) => block_on(topic::run(command)),
         Command::Group(command) => block_on(group::run(command)),
         Command::Produce(command) => block_on(produce::run(command)),
+        Command::Message(command) => block_on(find::run(command)),
         Command::Consume(command) => block_on(consume::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
     };
@@ -141,6 +146,9 @@ mod tests {
         check("trefoil topic create orders --queues 4 --nameserver h:1", true);
         check("trefoil consume orders --from time=1700000000000 --max 3 --output json", true);
         check("trefoil consume orders --from somewhere", false);
+        check("trefoil group reset g --topic t --to time=2026-11-21T06:00:00Z", true);
+        check("trefoil message query t --key k --max 2000", false);
+        check("trefoil topic scale t --queues 4 --keep-order", true);
         check("trefoil produce orders hello --property a=b --tag t --key k", true);
     }
 }

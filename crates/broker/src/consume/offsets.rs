@@ -1,6 +1,8 @@
 //! How far groups are, and what offsets mean in time.
 
+use super::pull::member_id;
 use crate::Broker;
+use crate::group::cohort::Commit;
 use model::{Group, QueueOffset, Topic};
 use std::sync::Arc;
 use store::{Boundary, Queue, ReadError};
@@ -49,7 +51,8 @@ impl Broker {
         })
     }
 
-    /// The offset of a group in a queue. It never moves back after it was told, except by a reset.
+    /// The offset of a group in a queue, or, while the group is divided, that of the asking member's cohort. It never moves
+    /// back after it was told, except by a reset.
     ///
     /// A group without one starts at 0 where the queue still has all its messages and they are recent (unless
     /// `zero_if_unknown` is false): so a new group on a young topic misses nothing, whatever it asked for. This is the
@@ -59,12 +62,17 @@ impl Broker {
     /// [`OffsetError::NotFound`] if the group has none: the client then decides where to start.
     pub async fn consumer_offset(
         &self,
+        member: Option<u64>,
         group: &str,
         topic: &str,
         queue_id: i32,
         zero_if_unknown: bool,
     ) -> Result<QueueOffset, OffsetError> {
         let queue = self.queue(topic, queue_id)?;
+        let place = (queue.topic().clone(), queue.id());
+        if let Some(line) = self.groups().line(group, member_id(member), &place) {
+            return Ok(line);
+        }
         let known = self.metadata().offset(&Group::from_stored(group), queue.topic(), queue.id());
         if let Some(offset) = known {
             self.metadata().flush_offsets().await.map_err(|error| OffsetError::Metadata(error.to_string()))?;
@@ -83,17 +91,24 @@ impl Broker {
     ///
     /// # Errors
     /// [`OffsetError`] if topic or queue do not exist.
-    pub fn advance_offset(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> Result<(), OffsetError> {
+    pub fn advance_offset(
+        &self,
+        member: Option<u64>,
+        group: &str,
+        topic: &str,
+        queue_id: i32,
+        offset: i64,
+    ) -> Result<(), OffsetError> {
         let queue = self.queue(topic, queue_id)?;
         if let Ok(offset) = u64::try_from(offset) {
-            self.commit(&Group::from_stored(group), &queue, QueueOffset(offset));
+            self.commit(&Group::from_stored(group), member_id(member), &queue, QueueOffset(offset));
         }
         Ok(())
     }
 
     /// Remembers an offset, unless it lies beyond the end of the queue, where nobody can have consumed, or a reset is
     /// being pressed that the group has not followed yet.
-    pub(crate) fn commit(&self, group: &Group, queue: &Queue, offset: QueueOffset) {
+    pub(crate) fn commit(&self, group: &Group, member: u64, queue: &Queue, offset: QueueOffset) {
         if offset > queue.max_offset() {
             tracing::warn!(%group, topic = %queue.topic(), queue = %queue.id(), %offset, "a commit beyond the end is ignored");
             return;
@@ -105,6 +120,16 @@ impl Broker {
                 return;
             }
         }
+        let known = || self.metadata().offset(group, queue.topic(), queue.id());
+        let place = || (queue.topic().clone(), queue.id());
+        let offset = match self.groups().is_any_divided() {
+            false => offset,
+            true => match self.groups().commit(group, member, &place(), offset, known) {
+                Some(Commit::Kept) => return,
+                Some(Commit::Group(offset)) => offset,
+                None => offset,
+            },
+        };
         self.metadata().advance(group, queue.topic(), queue.id(), offset);
     }
 

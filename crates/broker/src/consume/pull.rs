@@ -1,8 +1,11 @@
 //! Pulls and long polls.
 
+mod share;
+
 use super::cold;
 use super::filter::TagFilter;
 use crate::group::Subscription;
+use crate::group::cohort::Share;
 use crate::quota::Quota;
 use crate::{Broker, PullError};
 use bytes::BytesMut;
@@ -19,6 +22,8 @@ const SCAN_MAX: usize = 16 * SCAN_STEP;
 /// A request for messages of one queue.
 #[derive(Clone, Debug)]
 pub struct Pull<'a> {
+    /// The connection that asks, if it may be a member's.
+    pub member: Option<u64>,
     /// Group.
     pub group: &'a str,
     /// Topic.
@@ -138,6 +143,13 @@ struct Reader {
     group: Group,
     queue: Arc<Queue>,
     filter: Arc<Subscription>,
+    /// The connection that asks.
+    member: u64,
+    /// What the member may read while its group is divided; nothing else then.
+    share: Option<Share>,
+    /// Whether the group was divided when the pull began.
+    was_divided: bool,
+    asked: QueueOffset,
     from: QueueOffset,
     messages_max: usize,
     bytes_max: usize,
@@ -169,6 +181,9 @@ impl Parked {
                 return Ok(self.reader.moved_to(next));
             }
             let mut pulled = self.reader.read()?;
+            if self.reader.is_outdated() || !self.reader.hand(&pulled) {
+                return Ok(self.reader.in_vain());
+            }
             let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
             if arrived.is_err() || !goes_on {
                 self.reader.count(&mut pulled);
@@ -179,21 +194,31 @@ impl Parked {
     }
 }
 
+/// The id under which nobody is a member.
+pub(crate) const NOBODY: u64 = u64::MAX;
+
+pub(crate) fn member_id(member: Option<u64>) -> u64 {
+    member.unwrap_or(NOBODY)
+}
+
 impl Broker {
     /// Answers a pull, or parks it if it may wait.
     ///
     /// # Errors
     /// [`PullError`].
     pub fn pull(self: &Arc<Self>, ask: &Pull<'_>) -> Result<PullStep, PullError> {
-        let reader = self.reader(ask)?;
-        if let Some(next) = reader.reset() {
+        let mut reader = self.reader(ask)?;
+        if let Some(next) = reader.reset().or_else(|| reader.enter(&ask.filter)) {
             return Ok(PullStep::Ready(reader.moved_to(next)));
         }
         let mut pulled = reader.read()?;
+        if !reader.hand(&pulled) {
+            return Ok(PullStep::Ready(reader.in_vain()));
+        }
         if let Some(commit) = ask.commit
             && let Ok(offset) = u64::try_from(commit)
         {
-            self.commit(&Group::from_stored(ask.group), &reader.queue, QueueOffset(offset));
+            self.commit(&reader.group, reader.member, &reader.queue, QueueOffset(offset));
         }
         match ask.wait {
             Some(wait) if pulled.outcome == PullOutcome::NotFound && !wait.is_zero() => {
@@ -231,8 +256,13 @@ impl Broker {
         })?;
         let filter = self.subscription_for(ask, &group)?;
         let options = self.options();
+        let asked = QueueOffset(u64::try_from(ask.offset).unwrap_or(0));
         Ok(Reader {
-            from: QueueOffset(u64::try_from(ask.offset).unwrap_or(0)),
+            member: member_id(ask.member),
+            share: None,
+            was_divided: self.groups().is_divided(ask.group),
+            asked,
+            from: asked,
             messages_max: ask.messages_max.clamp(1, options.pull_messages_max as i32) as usize,
             bytes_max: ask
                 .bytes_max
@@ -259,7 +289,7 @@ impl Broker {
                     let reason = "the group may not consume by broadcast way";
                     return Err(PullError::GroupForbidden { group: ask.group.to_owned(), reason });
                 }
-                let subscription = view.subscription(ask.topic).ok_or_else(missing)?;
+                let subscription = view.subscription_of(member_id(ask.member), ask.topic).ok_or_else(missing)?;
                 if subscription.version < *version {
                     return Err(PullError::SubscriptionStale { known: subscription.version, asked: *version });
                 }
@@ -358,7 +388,7 @@ impl Reader {
     /// Takes wanted entries in order; true when the reply is full.
     fn take(&self, step: &[Entry], pulled: &mut Pulled) -> bool {
         for entry in step {
-            if self.filter.filter.wants(entry.tag_hash) {
+            if self.wants(entry) {
                 let size = entry.size as usize;
                 let is_cold = !pulled.entries.is_empty() && !pulled.is_hot();
                 let bytes_max = if is_cold { self.bytes_max.min(cold::ANSWER_BYTES_MAX) } else { self.bytes_max };

@@ -1,7 +1,8 @@
 //! Resets that the members of a group have not followed yet.
 //!
 //! A member goes on from where it is and commits that, so a reset must be pressed: until a pull asks for the offset that
-//! was set, pulls are answered with it and commits are ignored. A pure state machine: time comes in.
+//! was set, pulls are answered with it and commits are ignored. What is pressed is kept in the metadata, so that a restart
+//! of the broker does not undo a reset. A pure state machine: time comes in.
 
 use model::{Group, QueueId, QueueOffset, Topic};
 use rt::Timestamp;
@@ -15,36 +16,60 @@ type Key = (Group, Topic, QueueId);
 
 /// Resets being pressed.
 #[derive(Default)]
-pub(crate) struct Resets(HashMap<Key, (QueueOffset, Timestamp)>);
+pub(crate) struct Resets {
+    pressed: HashMap<Key, (QueueOffset, Timestamp)>,
+    /// Those that ended and of which the metadata does not know yet.
+    ended: Vec<Key>,
+}
 
 impl Resets {
     pub(crate) fn press(&mut self, key: Key, offset: QueueOffset, now: Timestamp) {
-        self.0.insert(key, (offset, now));
+        self.pressed.insert(key, (offset, now));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pressed.is_empty()
     }
 
     /// Where a pull at `asked` must go on instead; none if it may go on. A pull at the offset that was set follows the
     /// reset and ends it.
     pub(crate) fn redirect(&mut self, key: &Key, asked: QueueOffset, now: Timestamp) -> Option<QueueOffset> {
-        let (offset, pressed) = *self.0.get(key)?;
+        let (offset, pressed) = *self.pressed.get(key)?;
         if asked == offset || now.since(pressed) > EXPIRY {
-            self.0.remove(key);
+            self.end(key);
             return None;
         }
         Some(offset)
     }
 
+    /// Whether members still have to follow.
+    pub(crate) fn is_pressed(&self, key: &Key) -> bool {
+        self.pressed.contains_key(key)
+    }
+
     /// Whether a commit is to be ignored.
     pub(crate) fn ignores_commit(&mut self, key: &Key, now: Timestamp) -> bool {
-        let Some((_, pressed)) = self.0.get(key) else { return false };
+        let Some((_, pressed)) = self.pressed.get(key) else { return false };
         if now.since(*pressed) > EXPIRY {
-            self.0.remove(key);
+            self.end(key);
             return false;
         }
         true
+    }
+
+    fn end(&mut self, key: &Key) {
+        self.pressed.remove(key);
+        self.ended.push(key.clone());
+    }
+
+    /// Those that ended since this was last asked, or are too old.
+    pub(crate) fn take_ended(&mut self, now: Timestamp) -> Vec<Key> {
+        let old = self.pressed.iter().filter(|(_, (_, pressed))| now.since(*pressed) > EXPIRY);
+        let old: Vec<Key> = old.map(|(key, _)| key.clone()).collect();
+        old.iter().for_each(|key| self.end(key));
+        // One that is pressed again since is not over.
+        let pressed = &self.pressed;
+        std::mem::take(&mut self.ended).into_iter().filter(|key| !pressed.contains_key(key)).collect()
     }
 }
 
@@ -62,16 +87,20 @@ mod tests {
         resets.press(key(), QueueOffset(3), Timestamp(0));
         assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(1)), Some(QueueOffset(3)));
         assert!(resets.ignores_commit(&key(), Timestamp(2)));
+        assert_eq!(resets.take_ended(Timestamp(2)), []);
         assert_eq!(resets.redirect(&key(), QueueOffset(3), Timestamp(3)), None);
         assert!(!resets.ignores_commit(&key(), Timestamp(4)));
         assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(5)), None);
+        assert_eq!(resets.take_ended(Timestamp(5)), [key()]);
+        assert_eq!(resets.take_ended(Timestamp(5)), []);
     }
 
     #[test]
     fn a_reset_that_nobody_follows_is_given_up() {
         let mut resets = Resets::default();
         resets.press(key(), QueueOffset(3), Timestamp(0));
-        assert!(!resets.ignores_commit(&key(), Timestamp(120_001)));
+        assert_eq!(resets.take_ended(Timestamp(120_000)), []);
+        assert_eq!(resets.take_ended(Timestamp(120_001)), [key()]);
         assert!(resets.is_empty());
     }
 }

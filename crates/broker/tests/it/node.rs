@@ -89,6 +89,7 @@ impl Node {
         wait: Duration,
     ) -> Result<Pulled, PullError> {
         let ask = Pull {
+            member: None,
             group,
             topic,
             queue_id: 0,

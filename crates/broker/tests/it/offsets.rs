@@ -11,15 +11,15 @@ fn offsets_only_move_forward_and_a_told_offset_survives_a_power_failure() {
         for _ in 0..10 {
             node.send("t", "x").await.unwrap();
         }
-        node.broker.advance_offset("g", "t", 0, 7).unwrap();
-        node.broker.advance_offset("g", "t", 0, 3).unwrap();
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 7);
+        node.broker.advance_offset(None, "g", "t", 0, 7).unwrap();
+        node.broker.advance_offset(None, "g", "t", 0, 3).unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 7);
         let node = node.power_cycle().await;
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 7);
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 7);
         let reset =
             node.broker.reset_offsets(&Group::new("g").unwrap(), "t", Some((0, Some(2))), 0, true).await.unwrap();
         assert_eq!(reset[0].1.0, 2);
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 2);
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 2);
     });
 }
 
@@ -28,10 +28,10 @@ fn a_new_group_starts_at_zero_on_a_young_topic_unless_it_asks_not_to() {
     run(22, |world| async move {
         let node = Node::start(&world).await;
         node.create("t", 1).await;
-        assert!(matches!(node.broker.consumer_offset("g", "t", 0, true).await, Err(OffsetError::NotFound)));
+        assert!(matches!(node.broker.consumer_offset(None, "g", "t", 0, true).await, Err(OffsetError::NotFound)));
         node.send("t", "x").await.unwrap();
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 0);
-        assert!(matches!(node.broker.consumer_offset("g", "t", 0, false).await, Err(OffsetError::NotFound)));
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 0);
+        assert!(matches!(node.broker.consumer_offset(None, "g", "t", 0, false).await, Err(OffsetError::NotFound)));
     });
 }
 
@@ -43,17 +43,17 @@ fn a_reset_holds_against_members_that_go_on_from_where_they_are() {
         for _ in 0..10 {
             node.send("t", "x").await.unwrap();
         }
-        node.broker.advance_offset("g", "t", 0, 10).unwrap();
+        node.broker.advance_offset(None, "g", "t", 0, 10).unwrap();
         let group = Group::new("g").unwrap();
         node.broker.reset_offsets(&group, "t", Some((0, Some(4))), 0, true).await.unwrap();
-        node.broker.advance_offset("g", "t", 0, 10).unwrap();
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 4);
+        node.broker.advance_offset(None, "g", "t", 0, 10).unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 4);
         let pulled = node.pull("g", "t", 10, "*").await.unwrap();
         assert_eq!((pulled.outcome, pulled.next.0), (PullOutcome::Moved, 4));
         assert_eq!(node.pull("g", "t", 4, "*").await.unwrap().messages(), 6);
-        node.broker.advance_offset("g", "t", 0, 10).unwrap();
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 10);
-        node.broker.advance_offset("g", "t", 0, 99).unwrap();
-        assert_eq!(node.broker.consumer_offset("g", "t", 0, true).await.unwrap().0, 10);
+        node.broker.advance_offset(None, "g", "t", 0, 10).unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
+        node.broker.advance_offset(None, "g", "t", 0, 99).unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
     });
 }

@@ -2,6 +2,7 @@
 
 use model::{Group, GroupConfig, QueueId, QueueOffset, Topic, TopicConfig};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The number of a change; the first is 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +42,28 @@ pub enum Change {
         reason: String,
         /// The offsets.
         entries: Vec<(Group, Topic, QueueId, QueueOffset)>,
+        /// Whether members that go on from where they are must still be moved there.
+        #[serde(default)]
+        pressed: bool,
+    },
+    /// Resets that members have followed, or that nobody follows any more.
+    ResetsEnded(Vec<(Group, Topic, QueueId)>),
+    /// Which member of an orderly group holds which queue.
+    QueueLocks {
+        /// The group.
+        group: Group,
+        /// Queues taken, with the client that holds each.
+        taken: Vec<(Topic, QueueId, String)>,
+        /// Queues given back.
+        freed: Vec<(Topic, QueueId)>,
+    },
+    /// The members of a group want different things: what each kind of them wants, as expressions by topic. Empty: they
+    /// agree again.
+    GroupDivided {
+        /// The group.
+        group: Group,
+        /// What each kind of member wants.
+        wants: Vec<BTreeMap<String, String>>,
     },
     /// Offsets of a group, of a topic, or of a group in a topic are forgotten. With neither nothing happens.
     OffsetsForgotten {

@@ -178,7 +178,7 @@ impl Metadata {
         reason: impl Into<String>,
         entries: Vec<(Group, Topic, QueueId, QueueOffset)>,
     ) -> BoxFuture<'static, Result<Version, ProposeError>> {
-        self.propose(Change::OffsetsReset { reason: reason.into(), entries })
+        self.propose(Change::OffsetsReset { reason: reason.into(), entries, pressed: false })
     }
 
     /// All offsets of a group, sorted.

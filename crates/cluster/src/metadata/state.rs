@@ -1,10 +1,13 @@
 //! The metadata at one version, without consumer offsets.
 
 use super::{Change, Version};
-use model::{DataVersion, Group, GroupConfig, QueueOffset, Topic, TopicConfig};
+use model::{DataVersion, Group, GroupConfig, QueueId, QueueOffset, Topic, TopicConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Which client holds which queue.
+pub type HeldQueues = BTreeMap<(Topic, QueueId), String>;
 
 /// A consistent snapshot. Cheap to clone: maps that did not change are shared with the snapshot before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub struct State {
     pub delay_progress: BTreeMap<u32, QueueOffset>,
     /// Texts by namespace and key.
     pub kv: Arc<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Resets that members have not followed yet.
+    pub resets: Arc<BTreeMap<(Group, Topic, QueueId), QueueOffset>>,
+    /// Who holds which queue of an orderly group.
+    pub locks: Arc<BTreeMap<Group, HeldQueues>>,
+    /// What the members of groups want that do not agree: expressions by topic.
+    pub divided: Arc<BTreeMap<Group, Vec<BTreeMap<String, String>>>>,
 }
 
 /// The numbers of a snapshot that its changes do not tell.
@@ -78,8 +87,53 @@ impl State {
                     }
                 }
             }
-            Change::Offsets(_) | Change::OffsetsReset { .. } | Change::OffsetsForgotten { .. } => {}
+            Change::OffsetsReset { entries, pressed: true, .. } => {
+                let resets = Arc::make_mut(&mut self.resets);
+                let keyed = |entry: &(Group, Topic, QueueId, QueueOffset)| {
+                    ((entry.0.clone(), entry.1.clone(), entry.2), entry.3)
+                };
+                resets.extend(entries.iter().map(keyed));
+            }
+            Change::ResetsEnded(ended) => {
+                let resets = Arc::make_mut(&mut self.resets);
+                resets.retain(|key, _| !ended.contains(key));
+            }
+            Change::QueueLocks { group, taken, freed } => self.lock(group, taken, freed),
+            Change::GroupDivided { group, wants } => {
+                let divided = Arc::make_mut(&mut self.divided);
+                match wants.is_empty() {
+                    true => drop(divided.remove(group)),
+                    false => drop(divided.insert(group.clone(), wants.clone())),
+                }
+            }
+            Change::OffsetsForgotten { group, topic } => {
+                let is_forgotten = |key: &(Group, Topic, QueueId)| {
+                    (group.is_some() || topic.is_some())
+                        && group.as_ref().is_none_or(|group| *group == key.0)
+                        && topic.as_ref().is_none_or(|topic| *topic == key.1)
+                };
+                Arc::make_mut(&mut self.resets).retain(|key, _| !is_forgotten(key));
+            }
+            Change::Offsets(_) | Change::OffsetsReset { .. } => {}
         }
+    }
+
+    fn lock(&mut self, group: &Group, taken: &[(Topic, QueueId, String)], freed: &[(Topic, QueueId)]) {
+        let locks = Arc::make_mut(&mut self.locks);
+        let of_group = locks.entry(group.clone()).or_default();
+        of_group.extend(taken.iter().map(|(topic, queue, client)| ((topic.clone(), *queue), client.clone())));
+        freed.iter().for_each(|key| drop(of_group.remove(key)));
+        if of_group.is_empty() {
+            locks.remove(group);
+        }
+    }
+
+    /// Resets being pressed, as one change. It sets the offsets too; in a snapshot those that moved since come after it.
+    fn pressed(&self) -> Option<Change> {
+        let entries: Vec<_> =
+            self.resets.iter().map(|((group, topic, queue), at)| (group.clone(), topic.clone(), *queue, *at)).collect();
+        let reason = "pressed when the snapshot was made".to_owned();
+        (!entries.is_empty()).then_some(Change::OffsetsReset { reason, entries, pressed: true })
     }
 
     pub(super) fn versions(&self) -> Versions {
@@ -104,7 +158,14 @@ impl State {
             key: key.clone(),
             value: value.clone(),
         });
-        topics.chain(groups).chain(delays).chain(texts)
+        let locks = self.locks.iter().map(|(group, held)| Change::QueueLocks {
+            group: group.clone(),
+            taken: held.iter().map(|((topic, queue), client)| (topic.clone(), *queue, client.clone())).collect(),
+            freed: Vec::new(),
+        });
+        let divided = self.divided.iter();
+        let divided = divided.map(|(group, wants)| Change::GroupDivided { group: group.clone(), wants: wants.clone() });
+        topics.chain(groups).chain(delays).chain(texts).chain(self.pressed()).chain(locks).chain(divided)
     }
 }
 

@@ -259,7 +259,7 @@ fn fixture_changes() -> Vec<Change> {
         order("a:4;b:4"),
         Change::DelayProgress { level: 3, offset: QueueOffset(8) },
         Change::Offsets(vec![at(1, 7), at(0, 1)]),
-        Change::OffsetsReset { reason: "asked for".to_owned(), entries: vec![at(0, 2)] },
+        Change::OffsetsReset { reason: "asked for".to_owned(), entries: vec![at(0, 2)], pressed: false },
         Change::GroupSet(GroupConfig::new(group("other"))),
         Change::GroupDeleted(group("other")),
         Change::Offsets(vec![(group("other"), topic("orders"), QueueId(0), QueueOffset(1))]),

@@ -172,7 +172,7 @@ impl Writer {
             self.shared.state.store(Arc::new(self.state.clone()));
         }
         for (proposal, version) in batch.proposals.into_iter().zip(versions) {
-            if let Change::OffsetsReset { reason, entries } = &proposal.change {
+            if let Change::OffsetsReset { reason, entries, .. } = &proposal.change {
                 tracing::info!(%version, %reason, offsets = entries.len(), "consumer offsets are reset");
             }
             self.shared.offsets.apply(&proposal.change);

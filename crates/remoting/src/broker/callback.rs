@@ -1,13 +1,15 @@
 //! What the broker says to clients on its own: notices and questions.
 
 use crate::server::{Call, Connection};
-use ::broker::{Ask, AskError, ClientChannel, Notice};
+use ::broker::{Ask, AskError, ClientChannel, Notice, OffsetsReset, Reply};
 use bytes::Bytes;
 use rt::BoxFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::{RequestCode, ResponseCode};
+use wire::remoting::body::{MessageQueue, QueueOffset, ResetOffsetBody, ResetOffsetList};
+use wire::remoting::loose_json::{Dialect, to_vec};
+use wire::remoting::{Language, RequestCode, ResponseCode};
 
 /// A client behind a connection.
 pub(super) struct Channel {
@@ -30,6 +32,15 @@ impl ClientChannel for Channel {
                 fields: &[("consumerGroup", group.as_str())],
                 body: b"",
             }),
+            Notice::OffsetsReset(reset) => {
+                let (topic, group) = (reset.topic.as_str(), reset.group.as_str());
+                let timestamp = reset.timestamp.to_string();
+                self.connection.notify(&Call {
+                    code: RequestCode::RESET_CONSUMER_CLIENT_OFFSET.0,
+                    fields: &[("topic", topic), ("group", group), ("timestamp", &timestamp), ("isForce", "true")],
+                    body: &offsets_body(reset),
+                })
+            }
         };
         if let Err(error) = sent {
             tracing::debug!(peer = %self.connection.peer(), %error, "a notice did not reach a client");
@@ -52,6 +63,20 @@ impl ClientChannel for Channel {
     }
 }
 
+/// Java reads a map keyed by queues, the others a list.
+fn offsets_body(reset: &OffsetsReset) -> Vec<u8> {
+    let (broker, topic) = (&reset.broker, reset.topic.as_str());
+    let all = reset.offsets.iter().map(|(queue, offset)| (queue.0 as i32, offset.0 as i64));
+    if reset.language == Language::JAVA.0 {
+        let queue = |id: i32| MessageQueue { broker_name: broker.clone(), queue_id: id, topic: topic.to_owned() };
+        let offset_table = all.map(|(id, offset)| (queue(id), offset)).collect();
+        return to_vec(&ResetOffsetBody { offset_table }, Dialect::Loose);
+    }
+    let entry =
+        |(queue_id, offset)| QueueOffset { broker_name: broker.clone(), offset, queue_id, topic: topic.to_owned() };
+    to_vec(&ResetOffsetList { offset_table: all.map(entry).collect() }, Dialect::Strict)
+}
+
 type Fields = Vec<(&'static str, String)>;
 
 fn question(ask: &Ask) -> (RequestCode, Fields, Bytes) {
@@ -70,6 +95,7 @@ fn question(ask: &Ask) -> (RequestCode, Fields, Bytes) {
             vec![("topic", topic.to_string()), ("group", group.to_string())],
             Bytes::new(),
         ),
+        Ask::Reply(reply) => (RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT, pushed(reply), reply.body.clone()),
         Ask::ConsumeDirectly { group, client, message_id, broker, record } => (
             RequestCode::CONSUME_MESSAGE_DIRECTLY,
             vec![
@@ -81,4 +107,23 @@ fn question(ask: &Ask) -> (RequestCode, Fields, Bytes) {
             record.clone(),
         ),
     }
+}
+
+fn pushed(reply: &Reply) -> Fields {
+    vec![
+        ("producerGroup", reply.producer_group.clone()),
+        ("topic", reply.topic.clone()),
+        ("defaultTopic", model::system::AUTO_CREATE_TOPIC.to_owned()),
+        ("defaultTopicQueueNums", "4".to_owned()),
+        ("queueId", reply.queue_id.to_string()),
+        ("sysFlag", reply.sys_flag.to_string()),
+        ("bornTimestamp", reply.born_timestamp.to_string()),
+        ("flag", reply.flag.to_string()),
+        ("properties", reply.properties.clone()),
+        ("reconsumeTimes", "0".to_owned()),
+        ("unitMode", "false".to_owned()),
+        ("bornHost", reply.born_host.to_string()),
+        ("storeHost", reply.store_host.to_string()),
+        ("storeTimestamp", reply.store_timestamp.to_string()),
+    ]
 }

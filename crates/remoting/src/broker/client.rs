@@ -3,13 +3,16 @@
 use super::callback::Channel;
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
-use ::broker::{Ask, ConsumeType, Heartbeat, Member, MessageModel, SendBack, StartFrom, Subscription, TagFilter};
+use ::broker::{
+    Ask, CohortView, ConsumeType, GroupView, Heartbeat, Interest, Member, MessageModel, SendBack, StartFrom,
+    Subscription, TagFilter,
+};
 use model::{Group, MessageId, PhysicalOffset, QueueId, Topic};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::remoting::body::{
     CheckClient, Connection, ConsumeFromWhere, ConsumerConnection, ConsumerData, ConsumerList, HeartbeatData,
-    LockBatch, LockBatchAnswer, ProducerConnection, ProducerInfo, ProducerTable, SubscriptionData,
+    LockBatch, LockBatchAnswer, MessageQueue, ProducerConnection, ProducerInfo, ProducerTable, SubscriptionData,
 };
 use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
@@ -102,7 +105,7 @@ pub(super) fn unregister(request: &Request, header: &Header<'_>) -> Outcome {
 
 pub(super) fn members(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetConsumerListByGroup::parse(&header.fields)?;
-    let ids = request.broker.consumers(ask.consumer_group).map(|view| view.client_ids()).unwrap_or_default();
+    let ids = request.broker.peers(ask.consumer_group, request.connection.id());
     if ids.is_empty() {
         let remark = format!("no consumer for this group, {}", ask.consumer_group);
         return Err(Reply::error(ResponseCode::SYSTEM_ERROR, remark));
@@ -132,31 +135,24 @@ pub(super) async fn send_back(request: &Request, header: &Header<'_>) -> Outcome
     Ok(Reply::ok())
 }
 
-pub(super) fn lock(request: &Request) -> Outcome {
+pub(super) async fn lock(request: &Request) -> Outcome {
     let ask: LockBatch = from_slice(&request.frame.body)?;
     let group = Group::from_stored(&ask.consumer_group);
-    let now = request.broker.now();
-    let mut locks = request.broker.locks().lock();
-    let locked: BTreeSet<_> = ask
-        .mq_set
-        .into_iter()
-        .filter(|queue| {
-            let id = QueueId(queue.queue_id.max(0) as u32);
-            locks.lock(&group, &Topic::from_stored(&queue.topic), id, &ask.client_id, now)
-        })
-        .collect();
-    Ok(Reply::ok().with_body(to_vec(&LockBatchAnswer { lock_ok_mq_set: locked }, Dialect::Strict)))
+    let queues = ask.mq_set.iter().map(place).collect();
+    let held = request.broker.lock_queues(&group, request.connection.id(), &ask.client_id, queues).await?;
+    let locked = ask.mq_set.into_iter().filter(|queue| held.contains(&place(queue)));
+    Ok(Reply::ok().with_body(to_vec(&LockBatchAnswer { lock_ok_mq_set: locked.collect() }, Dialect::Strict)))
 }
 
 pub(super) fn unlock(request: &Request) -> Outcome {
     let ask: LockBatch = from_slice(&request.frame.body)?;
     let group = Group::from_stored(&ask.consumer_group);
-    let mut locks = request.broker.locks().lock();
-    for queue in &ask.mq_set {
-        let id = QueueId(queue.queue_id.max(0) as u32);
-        locks.unlock(&group, &Topic::from_stored(&queue.topic), id, &ask.client_id);
-    }
+    request.broker.unlock_queues(&group, &ask.client_id, ask.mq_set.iter().map(place).collect());
     Ok(Reply::ok())
+}
+
+fn place(queue: &MessageQueue) -> (Topic, QueueId) {
+    (Topic::from_stored(&queue.topic), QueueId(queue.queue_id.max(0) as u32))
 }
 
 pub(super) async fn running_info(request: &Request, header: &Header<'_>) -> Outcome {
@@ -241,8 +237,22 @@ pub(super) fn consumer_connections(request: &Request, header: &Header<'_>) -> Ou
             StartFrom::First => ConsumeFromWhere::FirstOffset,
             StartFrom::Timestamp => ConsumeFromWhere::Timestamp,
         },
+        cohorts: request.broker.cohorts(ask.consumer_group).iter().map(|cohort| cohort_body(cohort, &view)).collect(),
     };
     Ok(Reply::ok().with_body(to_vec(&answer, Dialect::Strict)))
+}
+
+fn cohort_body(cohort: &CohortView, view: &GroupView) -> body::Cohort {
+    let texts = |interests: &BTreeMap<String, Interest>| {
+        interests.iter().map(|(topic, interest)| (topic.clone(), interest.to_string())).collect()
+    };
+    let member = |id: &u64| view.members.get(id).map(|member| member.client_id.clone());
+    body::Cohort {
+        members: cohort.members.iter().filter_map(member).collect(),
+        wants: texts(cohort.wants.topics()),
+        gets: texts(&cohort.shares),
+        absent_since: cohort.absent_since.map_or(0, |since| since.0),
+    }
 }
 
 pub(super) fn producer_connections(request: &Request, header: &Header<'_>) -> Outcome {

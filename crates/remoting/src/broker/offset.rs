@@ -11,9 +11,10 @@ use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, to_vec};
 use wire::remoting::{Language, ResponseCode, request};
 
-pub(super) fn commit_one_way(broker: &Broker, header: &Header<'_>) {
+pub(super) fn commit_one_way(broker: &Broker, connection: u64, header: &Header<'_>) {
     let Ok(ask) = request::UpdateConsumerOffset::parse(&header.fields) else { return };
-    let committed = broker.advance_offset(ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset);
+    let member = Some(connection);
+    let committed = broker.advance_offset(member, ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset);
     if let Err(error) = committed {
         tracing::debug!(group = ask.consumer_group, %error, "a commit was ignored");
     }
@@ -22,13 +23,16 @@ pub(super) fn commit_one_way(broker: &Broker, header: &Header<'_>) {
 pub(super) async fn query(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryConsumerOffset::parse(&header.fields)?;
     let zero_if_unknown = ask.set_zero_if_not_found.unwrap_or(true);
-    let offset = request.broker.consumer_offset(ask.consumer_group, ask.topic, ask.queue_id, zero_if_unknown).await?;
+    let member = Some(request.connection.id());
+    let offset =
+        request.broker.consumer_offset(member, ask.consumer_group, ask.topic, ask.queue_id, zero_if_unknown).await?;
     Ok(Reply::ok().with_field("offset", offset))
 }
 
 pub(super) async fn update(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::UpdateConsumerOffset::parse(&header.fields)?;
-    request.broker.advance_offset(ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset)?;
+    let member = Some(request.connection.id());
+    request.broker.advance_offset(member, ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset)?;
     request.broker.flush_offsets().await?;
     Ok(Reply::ok())
 }

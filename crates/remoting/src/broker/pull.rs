@@ -37,7 +37,7 @@ pub(super) fn pull(
     };
     let asker = Asker { opaque: header.opaque, encoding: frame.encoding, one_way: header.is_one_way() };
     let bytes = frame.header.len();
-    match broker.pull(&ask(&request)) {
+    match broker.pull(&ask(&request, connection.id())) {
         Ok(PullStep::Ready(pulled)) => deliver(broker, connection, asker, Ok(pulled), work, bytes),
         Err(error) => deliver(broker, connection, asker, Err(error), work, bytes),
         Ok(PullStep::Parked(parked)) => {
@@ -53,11 +53,12 @@ pub(super) fn pull(
     }
 }
 
-fn ask<'a>(request: &PullMessage<'a>) -> Pull<'a> {
+fn ask<'a>(request: &PullMessage<'a>, connection: u64) -> Pull<'a> {
     let has = |flag: i32| request.sys_flag & flag != 0;
     let given = request.subscription.filter(|_| has(PullMessage::SUBSCRIPTION));
     let suspends = has(PullMessage::SUSPEND) && request.suspend_timeout_millis > 0;
     Pull {
+        member: Some(connection),
         group: request.consumer_group,
         topic: request.topic,
         queue_id: request.queue_id,

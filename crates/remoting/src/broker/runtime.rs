@@ -2,14 +2,21 @@
 
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
+use ::broker::Histogram;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use wire::remoting::VERSION;
 use wire::remoting::body::KvTable;
 use wire::remoting::code::version_text;
 use wire::remoting::loose_json::{Dialect, to_vec};
 
-pub(super) fn info(request: &Request) -> Outcome {
+pub(super) async fn info(request: &Request) -> Outcome {
     let broker = &request.broker;
+    let blocking = Arc::clone(broker);
+    let (oldest, space) =
+        broker.host().run_blocking(move || (blocking.store().oldest_time(), blocking.store().space())).await;
+    let stats = broker.store().stats();
     let positions = broker.store().positions();
     let mut table = BTreeMap::new();
     let mut put = |name: &str, value: String| table.insert(name.to_owned(), value);
@@ -35,9 +42,60 @@ pub(super) fn info(request: &Request) -> Outcome {
     put("commitLogMaxOffset", positions.written.to_string());
     put("remainHowManyDataToFlush", format!("{} B", positions.written.0 - positions.synced.0));
     put("dispatchBehindBytes", "0".to_owned());
+    for pool in ["send", "pull", "litePull", "query", "ack"] {
+        // Requests are not queued here: each is in work as soon as it is read, and refused as busy otherwise.
+        put(&format!("{pool}ThreadPoolQueueSize"), "0".to_owned());
+        put(&format!("{pool}ThreadPoolQueueHeadWaitTimeMills"), "0".to_owned());
+    }
+    let appended = (stats.appended_records.load(Relaxed), stats.appended_bytes.load(Relaxed));
+    put("putMessageTimesTotal", appended.0.to_string());
+    put("putMessageSizeTotal", appended.1.to_string());
+    put("putMessageAverageSize", format!("{:.1}", appended.1 as f64 / appended.0.max(1) as f64));
+    put("putMessageFailedTimes", stats.write_errors.load(Relaxed).to_string());
+    put("putLatency99", percentile(&stats.sync_latency, 0.99));
+    put("putLatency999", percentile(&stats.sync_latency, 0.999));
+    put("pageCacheLockTimeMills", "0".to_owned());
+    put("earliestMessageTimeStamp", oldest.unwrap_or(-1).to_string());
+    if let Ok(space) = space {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let ratio = format!("{:.2}", 1.0 - space.available as f64 / space.total.max(1) as f64);
+        put("commitLogDiskRatio", ratio.clone());
+        put("consumeQueueDiskRatio", ratio);
+        let text = format!("Total : {:.1} GiB, Free : {:.1} GiB.", gib(space.total), gib(space.available));
+        put("commitLogDirCapacity", text);
+    }
+    put("startAcceptSendRequestTimeStamp", "0".to_owned());
+    put("runtime", uptime(broker.now().0 - broker.started().0));
+    for timer in ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"] {
+        put(timer, "0".to_owned());
+    }
+    put("timerEnqueueTps", "0.0".to_owned());
+    put("timerDequeueTps", "0.0".to_owned());
+    put("dividedGroups", broker.divided_groups().len().to_string());
     put("topicNumber", broker.topic_count().to_string());
     put("consumerGroupNumber", broker.metadata().read().groups.len().to_string());
     Ok(Reply::ok().with_body(to_vec(&KvTable { table }, Dialect::Strict)))
+}
+
+/// Upper bound, in ms, of the time within which this part of the syncs was done.
+fn percentile(times: &Histogram, part: f64) -> String {
+    let counts = times.counts();
+    let total: u64 = counts.iter().sum();
+    let mut seen = 0;
+    for (bound, count) in Histogram::BOUNDS_MICROS.iter().zip(counts) {
+        seen += count;
+        if seen as f64 >= total as f64 * part {
+            return format!("{:.2}", if total == 0 { 0.0 } else { *bound as f64 / 1000.0 });
+        }
+    }
+    "2000.00".to_owned()
+}
+
+/// `[ 0 days, 1 hours, 2 minutes, 3 seconds ]`.
+fn uptime(ms: i64) -> String {
+    let seconds = ms / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    format!("[ {days} days, {hours} hours, {minutes} minutes, {} seconds ]", seconds % 60)
 }
 
 /// The settings under the original's names, for tools that look them up.

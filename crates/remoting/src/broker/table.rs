@@ -1,6 +1,6 @@
 //! One table from request code to handler, for all that is not a send or a pull.
 
-use super::{answer, client, group, offset, query, runtime, topic, unsupported};
+use super::{answer, client, group, offset, query, respond, runtime, topic, unsupported};
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
 use ::broker::Broker;
@@ -30,7 +30,7 @@ pub(super) fn dispatch(
     let request = Request { broker: Arc::clone(broker), connection: Arc::clone(connection), frame: frame.clone() };
     if header.request_code() == Code::UPDATE_CONSUMER_OFFSET && header.is_one_way() {
         // Commits come with every batch that is consumed; nobody waits for this one.
-        return offset::commit_one_way(broker, header);
+        return offset::commit_one_way(broker, connection.id(), header);
     }
     work.push(
         bytes,
@@ -54,7 +54,8 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
         Code::GET_CONSUMER_LIST_BY_GROUP => client::members(request, header),
         Code::CHECK_CLIENT_CONFIG => client::check_config(request),
         Code::CONSUMER_SEND_MSG_BACK => client::send_back(request, header).await,
-        Code::LOCK_BATCH_MQ => client::lock(request),
+        Code::SEND_REPLY_MESSAGE | Code::SEND_REPLY_MESSAGE_V2 => respond::respond(request, header).await,
+        Code::LOCK_BATCH_MQ => client::lock(request).await,
         Code::UNLOCK_BATCH_MQ => client::unlock(request),
         Code::GET_CONSUMER_RUNNING_INFO => client::running_info(request, header).await,
         Code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => client::status(request, header).await,
@@ -92,7 +93,7 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
         Code::QUERY_TOPICS_BY_CONSUMER => group::topics(request, header),
         Code::QUERY_SUBSCRIPTION_BY_CONSUMER => group::subscription(request, header),
         Code::UPDATE_AND_GET_GROUP_FORBIDDEN => group::forbidden(request, header).await,
-        Code::GET_BROKER_RUNTIME_INFO => runtime::info(request),
+        Code::GET_BROKER_RUNTIME_INFO => runtime::info(request).await,
         Code::GET_BROKER_CONFIG => runtime::config(request),
         _ => Ok(unsupported(header)),
     }

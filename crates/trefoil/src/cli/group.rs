@@ -1,19 +1,21 @@
 //! `trefoil group`.
 
+mod replay;
+
 use super::output::{show, table};
 use super::remote::{Answer, Cluster, Master, is_refused};
 use super::{Target, time};
 use anyhow::bail;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use wire::remoting::body::{ConsumeStats, ConsumerConnection, GroupTable, SubscriptionGroupConfig};
+use wire::remoting::body::{Cohort, ConsumeStats, ConsumerConnection, GroupTable, SubscriptionGroupConfig};
 use wire::remoting::code::version_text;
 use wire::remoting::{RequestCode, ResponseCode, request, response};
 
 /// Groups asked for at a time.
 const PAGE: i32 = 1000;
 
-/// List consumer groups and show how far they are.
+/// List consumer groups, show how far they are, and move them.
 #[derive(clap::Subcommand)]
 pub(super) enum Group {
     /// List consumer groups.
@@ -34,12 +36,21 @@ pub(super) enum Group {
         #[command(flatten)]
         target: Target,
     },
+    /// Set where a group goes on in a topic. Its members follow, connected or not.
+    Reset(replay::Reset),
+    /// Go on at the end of a topic: what is not consumed yet is left out.
+    Skip(replay::Skip),
+    /// Give a group the offsets of another one in a topic.
+    Clone(replay::CloneOffsets),
 }
 
 pub(super) async fn run(command: Group) -> anyhow::Result<()> {
     match command {
         Group::List { all, target } => list(all, &target).await,
         Group::Show { group, topic, target } => show_group(&group, topic.as_deref(), &target).await,
+        Group::Reset(command) => replay::reset(&command).await,
+        Group::Skip(command) => replay::skip(&command).await,
+        Group::Clone(command) => replay::clone(&command).await,
     }
 }
 
@@ -103,6 +114,16 @@ struct Shown {
     lag: i64,
     queues: Vec<Queue>,
     members: Vec<Member>,
+    /// Members that want different things, as the brokers keep them apart; empty if all want the same.
+    cohorts: Vec<CohortShown>,
+}
+
+#[derive(Clone, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct CohortShown {
+    members: Vec<String>,
+    wants: BTreeMap<String, String>,
+    gets: BTreeMap<String, String>,
+    absent_since: i64,
 }
 
 #[derive(Serialize)]
@@ -126,7 +147,8 @@ struct Member {
 
 async fn show_group(group: &str, topic: Option<&str>, target: &Target) -> anyhow::Result<()> {
     let cluster = target.cluster();
-    let mut shown = Shown { group: group.to_owned(), lag: 0, queues: Vec::new(), members: Vec::new() };
+    let mut shown =
+        Shown { group: group.to_owned(), lag: 0, queues: Vec::new(), members: Vec::new(), cohorts: Vec::new() };
     let mut is_known = false;
     for master in cluster.masters().await? {
         match progress(&cluster, &master, group, topic).await {
@@ -137,7 +159,9 @@ async fn show_group(group: &str, topic: Option<&str>, target: &Target) -> anyhow
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error),
         }
-        shown.members.extend(members(&cluster, &master, group).await?);
+        let (members, cohorts) = members(&cluster, &master, group).await?;
+        shown.members.extend(members);
+        shown.cohorts.extend(cohorts);
     }
     is_known |= !shown.members.is_empty();
     if !is_known {
@@ -151,6 +175,8 @@ async fn show_group(group: &str, topic: Option<&str>, target: &Target) -> anyhow
     }
     shown.members.sort();
     shown.members.dedup();
+    shown.cohorts.sort();
+    shown.cohorts.dedup();
     shown.queues.sort_by(|a, b| (&a.topic, &a.broker, a.queue).cmp(&(&b.topic, &b.broker, b.queue)));
     shown.lag = shown.queues.iter().map(|queue| queue.lag).sum();
     show(target.output, &shown, || text(&shown))
@@ -179,21 +205,30 @@ async fn progress(cluster: &Cluster, master: &Master, group: &str, topic: Option
     Ok(stats.offset_table.into_iter().map(queue).collect())
 }
 
-async fn members(cluster: &Cluster, master: &Master, group: &str) -> anyhow::Result<Vec<Member>> {
+type Members = (Vec<Member>, Vec<CohortShown>);
+
+async fn members(cluster: &Cluster, master: &Master, group: &str) -> anyhow::Result<Members> {
     let request = request::GetConsumerConnections { consumer_group: group };
     let code = RequestCode::GET_CONSUMER_CONNECTION_LIST;
     let connections: ConsumerConnection = match cluster.ask(&master.addr, code, |out| request.write(out), b"").await {
         Ok(answer) => answer.json()?,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) => return Ok(Members::default()),
         Err(error) => return Err(error),
     };
+    let cohort = |cohort: Cohort| CohortShown {
+        members: cohort.members,
+        wants: cohort.wants,
+        gets: cohort.gets,
+        absent_since: cohort.absent_since,
+    };
+    let cohorts = connections.cohorts.into_iter().map(cohort).collect();
     let member = |connection: wire::remoting::body::Connection| Member {
         client: connection.client_id,
         address: connection.client_addr,
         language: connection.language,
         version: version_text(connection.version),
     };
-    Ok(connections.connection_set.into_iter().map(member).collect())
+    Ok((connections.connection_set.into_iter().map(member).collect(), cohorts))
 }
 
 fn text(shown: &Shown) -> String {
@@ -210,5 +245,26 @@ fn text(shown: &Shown) -> String {
         true => "no members are connected\n".to_owned(),
         false => table(["MEMBER", "ADDRESS", "LANGUAGE", "VERSION"], shown.members.iter().map(member)),
     };
-    format!("{queues}\n{members}\nlag {} in all\n", shown.lag)
+    format!("{queues}\n{members}\n{}lag {} in all\n", cohorts_text(&shown.cohorts), shown.lag)
+}
+
+fn cohorts_text(cohorts: &[CohortShown]) -> String {
+    if cohorts.is_empty() {
+        return String::new();
+    }
+    let words = |interests: &BTreeMap<String, String>| {
+        let words: Vec<_> = interests.iter().map(|(topic, tags)| format!("{topic}: {tags}")).collect();
+        if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    };
+    let rows = cohorts.iter().map(|cohort| {
+        let members = match cohort.absent_since {
+            0 => cohort.members.join(", "),
+            since => format!("(left {})", time::text(since)),
+        };
+        [members, words(&cohort.wants), words(&cohort.gets)]
+    });
+    format!(
+        "the members of this group want different things; each gets its share, || is nothing\n{}\n",
+        table(["MEMBERS", "WANT", "GET"], rows)
+    )
 }

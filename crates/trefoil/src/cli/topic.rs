@@ -1,5 +1,7 @@
 //! `trefoil topic`.
 
+mod scale;
+
 use super::output::{show, table};
 use super::remote::{Cluster, Master, is_refused, masters_of};
 use super::{Target, time};
@@ -8,7 +10,7 @@ use serde::Serialize;
 use wire::remoting::body::{PERM_READ_WRITE, SINGLE_TAG, TopicRouteData, TopicStatsTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
-/// List, show, create and delete topics.
+/// List, show, create, scale and delete topics.
 #[derive(clap::Subcommand)]
 pub(super) enum Topic {
     /// List topics.
@@ -28,6 +30,8 @@ pub(super) enum Topic {
     },
     /// Create a topic, or change the settings of one.
     Create(Create),
+    /// Change the number of queues while producers and consumers go on.
+    Scale(scale::Scale),
     /// Delete a topic with its messages.
     Delete {
         /// The topic.
@@ -81,6 +85,7 @@ pub(super) async fn run(command: Topic) -> anyhow::Result<()> {
         Topic::List { all, target } => list(all, &target).await,
         Topic::Show { topic, target } => show_topic(&topic, &target).await,
         Topic::Create(command) => create(&command).await,
+        Topic::Scale(command) => scale::scale(&command).await,
         Topic::Delete { topic, target } => delete(&topic, &target).await,
     }
 }
@@ -201,6 +206,7 @@ async fn create(command: &Create) -> anyhow::Result<()> {
         bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
     }
     let queues = i32::try_from(*queues).context("too many queues")?;
+    refuse_fewer_queues(&cluster, topic, queues).await?;
     let request = request::CreateTopic {
         topic,
         default_topic: super::remote::MODEL_TOPIC,
@@ -221,6 +227,18 @@ async fn create(command: &Create) -> anyhow::Result<()> {
     let value = serde_json::json!({ "topic": topic, "brokers": brokers, "queues": queues });
     let text = || format!("topic '{topic}' has {queues} queues on {}\n", brokers.join(", "));
     show(target.output, &value, text)
+}
+
+/// Messages in queues that are no longer read would wait for ever.
+async fn refuse_fewer_queues(cluster: &Cluster, topic: &str, queues: i32) -> anyhow::Result<()> {
+    let Some(route) = cluster.route(topic).await? else { return Ok(()) };
+    if let Some(more) = route.queue_datas.iter().find(|known| known.read_queue_nums > queues) {
+        let (name, has) = (&more.broker_name, more.read_queue_nums);
+        bail!(
+            "'{topic}' has {has} queues on {name}; 'trefoil topic scale {topic} --queues {queues}' takes some away safely"
+        );
+    }
+    Ok(())
 }
 
 async fn delete(topic: &str, target: &Target) -> anyhow::Result<()> {

@@ -111,6 +111,15 @@ pub(super) fn queues(page: &mut Page, broker: &Broker) {
     }
     let metadata = broker.metadata();
     page.single("trefoil_groups", Gauge, "Consumer groups.", metadata.read().groups.len());
+    let name = "trefoil_group_cohorts";
+    page.metric(
+        name,
+        Gauge,
+        "Kinds of members of a group that want different things; groups of one mind are not named.",
+    );
+    for group in broker.divided_groups() {
+        page.sample(name, &[("group", group.as_str())], broker.cohorts(group.as_str()).len());
+    }
     let name = "trefoil_consumer_lag";
     page.metric(name, Gauge, "Messages of a topic that a group has not yet consumed.");
     for group in metadata.groups_with_offsets() {

@@ -20,6 +20,18 @@ body! {
         consume_type: ConsumeType,
         message_model: MessageModel,
         consume_from_where: ConsumeFromWhere,
+        /// Ours: members that want different things, and what each kind of them is handed.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        cohorts: Vec<Cohort>,
+    }
+
+    /// Members of a group that want the same.
+    #[derive(Eq)]
+    pub struct Cohort {
+        members: Vec<String>,
+        wants: BTreeMap<String, String>,
+        gets: BTreeMap<String, String>,
+        absent_since: i64,
     }
 
     /// Answer of `GET_PRODUCER_CONNECTION_LIST`.

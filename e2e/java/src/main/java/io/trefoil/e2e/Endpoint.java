@@ -61,6 +61,11 @@ final class Endpoint implements AutoCloseable {
         return new ArrayList<>(new TreeSet<>(admin.examineBrokerClusterInfo().getBrokerAddrTable().keySet()));
     }
 
+    /** Whether the brokers deliver to each member of a group what it asked for, also if they asked for different things. */
+    boolean keepsDividedGroups() throws Exception {
+        return admin.fetchBrokerRuntimeStats(masters().get(0)).getTable().containsKey("dividedGroups");
+    }
+
     String cluster() throws Exception {
         return admin.examineBrokerClusterInfo().getClusterAddrTable().keySet().iterator().next();
     }

@@ -13,7 +13,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** `Main <scenario|area|all|list|count|verify>… --namesrv host:port`; see ../README.md. */
+/** `Main <scenario|area|all|list|count|verify|order>… --namesrv host:port`; see ../README.md. */
 public final class Main {
     private static final long SCENARIO_LIMIT_S = 120;
     /** Where this process's clients keep logs and local offsets. */
@@ -33,6 +33,8 @@ public final class Main {
             case "list" -> list();
             case "count" -> Counting.run(options);
             case "verify" -> Verify.run(options);
+            case "order" -> OrderScenarios.run(options);
+            case "order-consumer" -> OrderScenarios.consume(options);
             default -> new Main(options).run();
         };
         System.out.flush();
@@ -68,6 +70,10 @@ public final class Main {
         QueryScenarios.list(new Scenario.Area("query", all));
         TopicScenarios.list(new Scenario.Area("topics", all));
         GroupScenarios.list(new Scenario.Area("groups", all));
+        RequestScenarios.list(new Scenario.Area("requests", all));
+        NamespaceScenarios.list(new Scenario.Area("namespaces", all));
+        DivisionScenarios.list(new Scenario.Area("divisions", all));
+        ScaleScenarios.list(new Scenario.Area("scale", all));
         ClusterScenarios.list(new Scenario.Area("cluster", all));
         Map<String, Scenario> byName = new LinkedHashMap<>();
         for (Scenario scenario : all) {

@@ -84,6 +84,11 @@ final class Stage implements AutoCloseable {
         return own;
     }
 
+    /** What to do when the scenario is over; the last comes first. */
+    void endsWith(Runnable ending) {
+        endings.push(ending);
+    }
+
     DefaultMQPushConsumer push(String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(name(group));
         endpoint.configure(consumer);

@@ -38,4 +38,16 @@ final class Versioned {
     static void checkNoConfig(Stage stage, String master, String topic) throws Exception {
         Check.equal(null, stage.admin.examineTopicConfig(master, topic), "config of nothing");
     }
+
+    static void setNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
+        client.setNamespace(space);
+    }
+
+    static DefaultMQPushConsumer consumerIn(String space, String group) {
+        return new DefaultMQPushConsumer(space, group);
+    }
+
+    /** There is no such way in 4.x. */
+    static void setSecondNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
+    }
 }

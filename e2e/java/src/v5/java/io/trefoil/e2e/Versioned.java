@@ -40,4 +40,16 @@ final class Versioned {
     static void checkNoConfig(Stage stage, String master, String topic) throws Exception {
         Check.fails("config of nothing", () -> stage.admin.examineTopicConfig(master, topic)).withCode(Code.TOPIC_NOT_EXIST);
     }
+
+    static void setNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
+        client.setNamespace(space);
+    }
+
+    static DefaultMQPushConsumer consumerIn(String space, String group) {
+        return new DefaultMQPushConsumer(space, group, (org.apache.rocketmq.remoting.RPCHook) null);
+    }
+
+    static void setSecondNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
+        client.setNamespaceV2(space);
+    }
 }

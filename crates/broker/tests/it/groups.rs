@@ -1,0 +1,190 @@
+//! Groups as their members see them: divided ones, orderly ones, and what of them survives a loss of power.
+
+use crate::node::{Node, seen};
+use broker::{
+    Ask, AskError, ClientChannel, ConsumeType, Filter, Heartbeat, Member, MessageModel, Notice, Pull, PullOutcome,
+    PullStep, Pulled, StartFrom, Subscription, TagFilter,
+};
+use bytes::Bytes;
+use model::{Group, QueueId, Topic};
+use rt::BoxFuture;
+use rt::sim::run;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client that hears nothing.
+struct Deaf(u64);
+
+impl ClientChannel for Deaf {
+    fn id(&self) -> u64 {
+        self.0
+    }
+
+    fn peer(&self) -> SocketAddr {
+        "10.0.0.9:1".parse().unwrap()
+    }
+
+    fn notify(&self, _: &Notice) {}
+
+    fn ask(&self, _: Ask, _: Duration) -> BoxFuture<'static, Result<Bytes, AskError>> {
+        Box::pin(async { Err(AskError::Unreachable("deaf".to_owned())) })
+    }
+}
+
+async fn join(node: &Node, member: u64, tags: &str) {
+    let beat = Heartbeat {
+        group: Group::new("g").unwrap(),
+        consume_type: ConsumeType::Push,
+        model: MessageModel::Clustering,
+        start_from: StartFrom::First,
+        subscriptions: vec![Subscription::of_filter("t", tags, TagFilter::parse(tags).unwrap())],
+    };
+    let member = Member {
+        client_id: format!("client-{member}"),
+        channel: Arc::new(Deaf(member)),
+        language: 0,
+        version: 0,
+        last_seen: node.broker.now(),
+    };
+    node.broker.consumer_seen(beat, member).await.unwrap();
+}
+
+fn pull(node: &Node, member: u64, offset: u64) -> Pulled {
+    let ask = Pull {
+        member: Some(member),
+        group: "g",
+        topic: "t",
+        queue_id: 0,
+        offset: offset as i64,
+        messages_max: 32,
+        bytes_max: None,
+        commit: None,
+        wait: None,
+        filter: Filter::Subscribed { version: 0 },
+    };
+    match node.broker.pull(&ask).unwrap() {
+        PullStep::Ready(pulled) => pulled,
+        PullStep::Parked(_) => panic!("a pull that does not wait is answered"),
+    }
+}
+
+/// Consumes from where the member is told to begin, to the end; gives the bodies.
+async fn consume(node: &Node, member: u64) -> Vec<String> {
+    let mut next = node.broker.consumer_offset(Some(member), "g", "t", 0, true).await.unwrap().0;
+    let mut bodies = Vec::new();
+    loop {
+        let pulled = pull(node, member, next);
+        if pulled.outcome == PullOutcome::NotFound {
+            return bodies;
+        }
+        bodies.extend(seen(&pulled).into_iter().map(|seen| seen.body));
+        next = pulled.next.0;
+        node.broker.advance_offset(Some(member), "g", "t", 0, next as i64).unwrap();
+    }
+}
+
+async fn group_offset(node: &Node) -> u64 {
+    node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0
+}
+
+async fn send_four(node: &Node) {
+    for (body, tag) in [("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b")] {
+        node.send_with("t", body, &format!("TAGS\u{1}{tag}\u{2}")).await.unwrap();
+    }
+}
+
+#[test]
+fn each_member_gets_what_it_asked_for_and_the_group_waits_for_the_slowest() {
+    run(41, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        send_four(&node).await;
+        join(&node, 1, "a").await;
+        join(&node, 2, "b").await;
+        assert_eq!(node.broker.peers("g", 1), ["client-1"]);
+        assert_eq!(consume(&node, 2).await, ["b1", "b2"]);
+        assert_eq!(group_offset(&node).await, 0);
+        assert_eq!(consume(&node, 1).await, ["a1", "a2"]);
+        assert_eq!(group_offset(&node).await, 4);
+        assert_eq!(node.broker.cohorts("g").len(), 2);
+    });
+}
+
+#[test]
+fn the_first_member_after_a_restart_does_not_pass_what_the_others_want() {
+    run(42, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        join(&node, 1, "a").await;
+        join(&node, 2, "b").await;
+        send_four(&node).await;
+        assert_eq!(consume(&node, 2).await, ["b1", "b2"]);
+        rt::sleep(Duration::from_secs(1)).await;
+        let node = node.power_cycle().await;
+        join(&node, 12, "b").await;
+        assert_eq!(consume(&node, 12).await, ["b1", "b2"]);
+        assert_eq!(group_offset(&node).await, 0);
+        join(&node, 11, "a").await;
+        assert_eq!(consume(&node, 11).await, ["a1", "a2"]);
+        assert_eq!(group_offset(&node).await, 4);
+    });
+}
+
+#[test]
+fn a_pull_that_waits_takes_over_the_share_of_who_leaves() {
+    run(43, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        join(&node, 1, "a").await;
+        join(&node, 2, "*").await;
+        send_four(&node).await;
+        assert!(consume(&node, 1).await.is_empty(), "the other member wants all");
+        node.broker.channel_closed(2);
+        assert_eq!(consume(&node, 1).await, ["a1", "a2"]);
+    });
+}
+
+#[test]
+fn a_queue_stays_with_its_holder_over_a_restart() {
+    run(44, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let group = Group::new("g").unwrap();
+        let place = || vec![(Topic::new("t").unwrap(), QueueId(0))];
+        assert_eq!(node.broker.lock_queues(&group, 1, "a", place()).await.unwrap().len(), 1);
+        let node = node.power_cycle().await;
+        assert!(node.broker.lock_queues(&group, 2, "b", place()).await.unwrap().is_empty());
+        assert_eq!(node.broker.lock_queues(&group, 3, "a", place()).await.unwrap().len(), 1);
+        node.broker.unlock_queues(&group, "a", place());
+        assert_eq!(node.broker.lock_queues(&group, 2, "b", place()).await.unwrap().len(), 1);
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(40)).await;
+        assert_eq!(node.broker.lock_queues(&group, 3, "a", place()).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_reset_holds_over_a_restart() {
+    run(45, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        send_four(&node).await;
+        join(&node, 1, "*").await;
+        assert_eq!(consume(&node, 1).await.len(), 4);
+        let group = Group::new("g").unwrap();
+        node.broker.reset_offsets(&group, "t", Some((0, Some(1))), 0, true).await.unwrap();
+        let node = node.power_cycle().await;
+        join(&node, 11, "*").await;
+        // The client goes on from where it was.
+        node.broker.advance_offset(Some(11), "g", "t", 0, 4).unwrap();
+        assert_eq!(group_offset(&node).await, 1);
+        let moved = pull(&node, 11, 4);
+        assert_eq!((moved.outcome, moved.next.0), (PullOutcome::Moved, 1));
+        assert_eq!(seen(&pull(&node, 11, 1)).len(), 3);
+        rt::sleep(Duration::from_secs(2)).await;
+        let node = node.power_cycle().await;
+        node.broker.advance_offset(None, "g", "t", 0, 4).unwrap();
+        assert_eq!(group_offset(&node).await, 4);
+    });
+}

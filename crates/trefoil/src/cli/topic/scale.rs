@@ -1,0 +1,166 @@
+//! `trefoil topic scale`: another number of queues while everybody goes on.
+//!
+//! Growing is one step. Shrinking has three: nobody writes to the queues that go, everybody consumes what they hold, nobody
+//! reads them. An order key goes to another queue when the number of queues changes, so with `--keep-order` nothing is
+//! written until everything that is there was consumed.
+
+use super::super::output::{print, show};
+use super::super::remote::{Cluster, MODEL_TOPIC, Master, is_refused, masters_of};
+use super::super::{Format, Target};
+use anyhow::{Context as _, bail};
+use std::time::Duration;
+use wire::remoting::body::{ConsumeStats, GroupList, SINGLE_TAG, TopicConfig, TopicStatsTable};
+use wire::remoting::{RequestCode, ResponseCode, request};
+
+/// Producers ask for routes this often unless told otherwise; until then they write to queues that they know.
+const ROUTES_KNOWN: Duration = Duration::from_secs(35);
+/// How often progress is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Bit of a permission.
+const WRITE: i32 = 2;
+
+/// Change the number of queues while producers and consumers go on.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Scale {
+    /// The topic.
+    topic: String,
+    /// Queues on each broker.
+    #[arg(long)]
+    queues: u32,
+    /// Refuse messages until all that are stored were consumed, so that no order key is read from two queues.
+    #[arg(long)]
+    keep_order: bool,
+    /// Longest time in s to wait for consumers.
+    #[arg(long, default_value_t = 600, value_name = "S")]
+    wait_s: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+struct Scaling<'a> {
+    command: &'a Scale,
+    cluster: Cluster,
+    master: Master,
+    before: TopicConfig,
+}
+
+pub(super) async fn scale(command: &Scale) -> anyhow::Result<()> {
+    let cluster = command.target.cluster();
+    let route = cluster.known_route(&command.topic).await?;
+    if command.queues == 0 {
+        bail!("a topic has at least one queue; 'trefoil topic delete' removes a topic");
+    }
+    for master in masters_of(&route.broker_datas) {
+        let request = request::GetTopicConfig { topic: &command.topic };
+        let answer = cluster.ask(&master.addr, RequestCode::GET_TOPIC_CONFIG, |out| request.write(out), b"").await?;
+        let cluster = command.target.cluster();
+        Scaling { command, cluster, master, before: answer.json()? }.run().await?;
+    }
+    let value = serde_json::json!({ "topic": command.topic, "queues": command.queues });
+    show(command.target.output, &value, || format!("topic '{}' has {} queues\n", command.topic, command.queues))
+}
+
+impl Scaling<'_> {
+    async fn run(&self) -> anyhow::Result<()> {
+        let queues = i32::try_from(self.command.queues).context("too many queues")?;
+        let (reads, perm) = (self.before.read_queue_nums, self.before.perm);
+        if self.command.keep_order {
+            self.say("messages are refused until all that are stored were consumed");
+            self.set(reads, self.before.write_queue_nums, perm & !WRITE).await?;
+            let drained = self.drained(0).await;
+            if drained.is_ok() {
+                self.set(queues, queues, perm).await?;
+            } else {
+                self.set(reads, self.before.write_queue_nums, perm).await?;
+            }
+            return drained;
+        }
+        if queues >= reads {
+            return self.set(queues, queues, perm).await;
+        }
+        self.set(reads, queues, perm).await?;
+        self.say("producers learn that fewer queues are written");
+        rt::sleep(ROUTES_KNOWN).await;
+        self.say("consumers read what is left in the queues that go");
+        self.drained(queues).await?;
+        self.set(queues, queues, perm).await
+    }
+
+    fn say(&self, step: &str) {
+        if self.command.target.output == Format::Text {
+            // Whoever closed our output will be noticed at the end.
+            drop(print(&format!("{}: {step}\n", self.master.name)));
+        }
+    }
+
+    async fn set(&self, reads: i32, writes: i32, perm: i32) -> anyhow::Result<()> {
+        let request = request::CreateTopic {
+            topic: &self.command.topic,
+            default_topic: MODEL_TOPIC,
+            read_queue_nums: reads,
+            write_queue_nums: writes,
+            perm,
+            topic_filter_type: SINGLE_TAG,
+            topic_sys_flag: Some(self.before.topic_sys_flag),
+            order: self.before.order,
+            attributes: None,
+            force: None,
+        };
+        let code = RequestCode::UPDATE_AND_CREATE_TOPIC;
+        self.cluster.ask(&self.master.addr, code, |out| request.write(out), b"").await.map(drop)
+    }
+
+    /// Waits until every group of the topic has consumed all queues from `first` on.
+    async fn drained(&self, first: i32) -> anyhow::Result<()> {
+        let deadline = self.cluster.now_ms() + i64::try_from(self.command.wait_s)?.saturating_mul(1000);
+        loop {
+            let Some((group, lag)) = self.behind(first).await? else { return Ok(()) };
+            if self.cluster.now_ms() >= deadline {
+                bail!(
+                    "group '{group}' has not consumed {lag} messages of the queues from {first} on of '{}'; nothing is \
+                     lost: those queues are still read. Start its consumers, or skip with 'trefoil group skip {group} \
+                     --topic {}', then run this again",
+                    self.command.topic,
+                    self.command.topic
+                );
+            }
+            rt::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// A group that has messages left there, and how many. Without groups, what is stored there is left to whoever comes.
+    async fn behind(&self, first: i32) -> anyhow::Result<Option<(String, i64)>> {
+        let topic = self.command.topic.as_str();
+        let request = request::QueryTopicConsumeByWho { topic };
+        let code = RequestCode::QUERY_TOPIC_CONSUME_BY_WHO;
+        let groups: GroupList =
+            self.cluster.ask(&self.master.addr, code, |out| request.write(out), b"").await?.json()?;
+        if groups.group_list.is_empty() {
+            let request = request::GetTopicStats { topic };
+            let code = RequestCode::GET_TOPIC_STATS_INFO;
+            let stats: TopicStatsTable =
+                self.cluster.ask(&self.master.addr, code, |out| request.write(out), b"").await?.json()?;
+            let held = stats.offset_table.iter().filter(|(queue, _)| queue.queue_id >= first && first > 0);
+            let held: i64 = held.map(|(_, at)| at.max_offset - at.min_offset).sum();
+            return Ok((held > 0).then(|| ("(none yet)".to_owned(), held)));
+        }
+        for group in groups.group_list {
+            let request = request::GetConsumeStats { consumer_group: &group, topic: Some(topic), topic_list: None };
+            let answer = self
+                .cluster
+                .ask(&self.master.addr, RequestCode::GET_CONSUME_STATS, |out| request.write(out), b"")
+                .await;
+            let stats: ConsumeStats = match answer {
+                Ok(answer) => answer.json()?,
+                Err(error) if is_refused(&error, ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST) => continue,
+                Err(error) => return Err(error),
+            };
+            let left = stats.offset_table.iter().filter(|(queue, _)| queue.queue_id >= first);
+            let lag: i64 = left.map(|(_, at)| at.broker_offset - at.consumer_offset).sum();
+            if lag > 0 {
+                return Ok(Some((group, lag)));
+            }
+        }
+        Ok(None)
+    }
+}
