@@ -6,6 +6,7 @@
 
 mod bench;
 mod crash;
+mod disk;
 mod e2e;
 mod node;
 mod shell;
@@ -25,6 +26,7 @@ cargo x <command>
   test              everything a user can run; names what it skips for want of a tool (an error where CI=true)
   sim [ARGS]        seeded simulation; 'cargo x sim --help' lists its arguments
   crash [N]         kill -9 at random under load by the Java client, N rounds (default 100)
+  disk-full         fills the disk of a node, reads everything, makes room
   e2e [java|go]     official clients against a fresh node
   bench             beside the original; needs RMQLOAD=<program> and PEER_DIR=<folder with up and down>
   fuzz TARGET [ARGS]  needs a nightly toolchain and cargo-fuzz
@@ -52,6 +54,7 @@ fn run(args: &[String]) -> Result<()> {
         "test" => test::all(),
         "sim" => cargo(["run", "-q", "--release", "-p", "sim", "--"]).args(rest).run(),
         "crash" => crash::run(rest.first().map_or(Ok(crash::ROUNDS), |rounds| rounds.parse())?),
+        "disk-full" => disk::run(),
         "e2e" => e2e::run(rest.first().map(String::as_str)),
         "bench" => bench::run(),
         "fuzz" => fuzz(rest),

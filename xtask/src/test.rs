@@ -2,7 +2,7 @@
 
 use crate::e2e::{self, Client};
 use crate::shell::{self, Program, cargo};
-use crate::{crash, node, tidy};
+use crate::{crash, disk, node, tidy};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
@@ -105,6 +105,7 @@ pub(crate) fn all() -> Result<()> {
         let seeds = cargo(["run", "-q", "-p", "sim", "--", "--seeds", SEEDS, "--level", level]);
         tally.program(&format!("simulation of {level}s"), seeds);
     }
+    tally.step("full disk", |_| disk::run());
     for client in Client::ALL {
         let name = format!("{} clients", client.name());
         match client.missing() {
