@@ -52,6 +52,7 @@ func namespace(s *stage) {
 	own := s.ownProducer(producer.WithNamespace("nsgo"))
 	_, err := own.SendSync(background, primitive.NewMessage(topic, []byte("m0")))
 	must(err, "send")
+	s.awaitRoute("nsgo%"+topic, 4)
 	var refusals atomic.Int32
 	var seen collected
 	in := s.push("g", consumer.WithNamespace("nsgo"))
@@ -106,7 +107,6 @@ func scaleGrow(s *stage) {
 	sent := s.sendNumbered(topic, "", 0, 20)
 	must(s.admin.CreateTopic(background, admin.WithTopicCreate(topic), admin.WithBrokerAddrCreate(s.broker),
 		admin.WithReadQueueNums(5), admin.WithWriteQueueNums(5), admin.WithPerm(readWrite)), "grow")
-	s.awaitRoute(topic, 5)
 	next, reached := 20, 0
 	eventually("sends reach the new queues", func() bool {
 		message := primitive.NewMessage(topic, []byte(fmt.Sprint("m", next)))
