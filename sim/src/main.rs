@@ -36,6 +36,8 @@ enum Level {
     Store,
     /// A whole node and its clients.
     Node,
+    /// Timed messages and retries of one broker.
+    Timed,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,6 +47,9 @@ enum Planted {
     OffsetReused,
     RunBeyondSync,
     ChecksumIgnored,
+    MarkNotJoined,
+    TimerIndexAhead,
+    TimersExpire,
 }
 
 impl Level {
@@ -52,6 +57,7 @@ impl Level {
         match self {
             Self::Store => "",
             Self::Node => "--level node ",
+            Self::Timed => "--level timed ",
         }
     }
 }
@@ -64,6 +70,9 @@ impl Planted {
             Self::OffsetReused => PlantedBug::OffsetReused,
             Self::RunBeyondSync => PlantedBug::RunBeyondSync,
             Self::ChecksumIgnored => PlantedBug::ChecksumIgnored,
+            Self::MarkNotJoined => PlantedBug::MarkNotJoined,
+            Self::TimerIndexAhead => PlantedBug::TimerIndexAhead,
+            Self::TimersExpire => PlantedBug::TimersExpire,
         }
     }
 }
@@ -100,6 +109,7 @@ fn main() -> ExitCode {
         let run = || match arguments.level {
             Level::Store => sim::store::run(seed, planted),
             Level::Node => sim::node::run(seed, planted),
+            Level::Timed => sim::timed::run(seed, planted),
         };
         let mut report: Report = run();
         if arguments.twice && !is_repeated(&report, &run()) {

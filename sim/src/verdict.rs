@@ -13,6 +13,8 @@ pub enum Invariant {
     Dense,
     /// An atomic batch is there whole or not at all.
     Atomic,
+    /// I8: a timed message is never early, comes once, can be cancelled until it is due, and survives any downtime.
+    Timely,
     /// I9: the offsets of a group move forward only.
     Forward,
     /// I12: what is derived from the log equals its rebuild.
@@ -32,6 +34,7 @@ impl fmt::Display for Invariant {
             Self::Genuine => "I2 genuine: nothing is changed or made up",
             Self::Dense => "I4 dense: offsets have no gap, are never reused and never move",
             Self::Atomic => "atomic: a batch is there whole or not at all",
+            Self::Timely => "I8 timely: a timed message is never early, comes once or is cancelled, and survives",
             Self::Forward => "I9 forward: offsets of a group move forward only",
             Self::Derived => "I12 derived: derived state equals its rebuild",
             Self::Honest => "honest: damage is reported, never served, never invented",

@@ -6,10 +6,11 @@ use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::quota::Quota;
 use crate::room::{Room, Turn};
+use crate::timed::Timed;
 use crate::topic::{TopicState, Topics, system_topics};
-use crate::{Meter, Options, Publish, PublishError, Totals, delay};
+use crate::{Meter, Options, Publish, PublishError, Totals};
 use cluster::metadata::{Change, Metadata};
-use model::{Group, GroupConfig, Topic, TopicConfig, permission, system};
+use model::{Group, GroupConfig, PhysicalOffset, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
 use rt::{Host, Shutdown, Space, TaskHandle, Timestamp, watch};
 use std::collections::HashMap;
@@ -42,12 +43,15 @@ pub struct Broker {
     room: Room,
     cold_reads: ColdReads,
     group_quotas: Mutex<HashMap<Group, Option<Arc<Quota>>>>,
+    timed: Timed,
     started: Timestamp,
 }
 
 impl Broker {
     /// A broker over a store and its metadata.
     pub fn new(host: Host, store: Store, metadata: Metadata, options: Options) -> Arc<Self> {
+        // Until it is known what waits for its time, all of the log is needed.
+        store.keep_from(PhysicalOffset(0));
         let topics = Topics::new();
         let state = metadata.read();
         for config in system_topics(&options.cluster, &options.broker_name, options.default_topic_queues) {
@@ -76,6 +80,7 @@ impl Broker {
             room,
             cold_reads,
             group_quotas: Mutex::default(),
+            timed: Timed::default(),
             started,
         };
         if is_new {
@@ -103,16 +108,14 @@ impl Broker {
 
     /// Does what time demands: delayed messages, silent clients, stale locks. Returns at shutdown.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        for level in 1..=delay::LEVELS {
-            let (broker, shutdown) = (Arc::clone(&self), shutdown.clone());
-            rt::spawn(async move {
-                tokio::select! {
-                    biased;
-                    () = shutdown.wait() => {}
-                    () = broker.run_delay_level(level) => {}
-                }
-            });
-        }
+        let (timers, stopping) = (Arc::clone(&self), shutdown.clone());
+        rt::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopping.wait() => {}
+                () = timers.run_timers() => {}
+            }
+        });
         let mut retaining: Option<TaskHandle<()>> = None;
         let mut messages_in = 0;
         for second in 1_u64.. {
@@ -262,6 +265,10 @@ impl Broker {
     #[must_use]
     pub fn topics_changed(&self) -> watch::Receiver<u64> {
         self.topics_changed.subscribe()
+    }
+
+    pub(crate) fn timed(&self) -> &Timed {
+        &self.timed
     }
 
     pub(crate) fn topics(&self) -> &Topics {

@@ -63,6 +63,19 @@ pub enum PublishError {
         /// Which rule.
         reason: &'static str,
     },
+    /// The time of delivery is no time, or too far ahead.
+    #[error(
+        "timer message illegal: {property} is '{value}'; it must be a number, and the delay at most the max delay \
+         {max_ms}ms (option timer-delay-max-seconds)"
+    )]
+    Delay {
+        /// The property that says it.
+        property: &'static str,
+        /// Its value.
+        value: String,
+        /// The longest delay in ms.
+        max_ms: i64,
+    },
     /// The kind of message is not served by this release.
     #[error("{kind} messages are not supported by this broker yet; send without them")]
     Unsupported {

@@ -7,7 +7,6 @@ mod admin;
 mod broker;
 mod client;
 mod consume;
-mod delay;
 mod error;
 mod group;
 mod meter;
@@ -17,6 +16,7 @@ mod quota;
 mod reply;
 mod retention;
 mod room;
+mod timed;
 mod topic;
 
 pub use admin::{GroupDeletion, QueueLag, QueueProgress};
@@ -34,7 +34,9 @@ pub use meter::{Meter, Rates, Totals};
 pub use options::Options;
 pub use publish::{BatchPart, Content, Publish, Receipt};
 pub use reply::{Reply, ReplyError};
+pub use timed::{RecallError, TimerError, TimerFilter, TimerPage, TimerStats, Waiting};
 pub use topic::TopicState;
 
 // Part of this crate's errors: doors map them without knowing the store.
+pub use store::timer::Due;
 pub use store::{AppendError, Histogram, ReadError};

@@ -30,6 +30,8 @@ pub struct Options {
     pub disk_reserve_bytes: Option<u64>,
     /// Bytes a second that consumers may read from the disk while producers send; none: no bound. Default 64 MiB.
     pub cold_read_bytes_per_second: Option<u64>,
+    /// Longest delay of a timed message. Default 72 hours.
+    pub timer_delay_max: Duration,
     /// Most messages in one reply to a pull. Default 1,024.
     pub pull_messages_max: u32,
     /// Most bytes in one reply to a pull that has more than one message. Default 1 MiB.
@@ -53,6 +55,7 @@ impl Options {
             retention_bytes: None,
             disk_reserve_bytes: None,
             cold_read_bytes_per_second: Some(64 << 20),
+            timer_delay_max: Duration::from_secs(72 * 3600),
             pull_messages_max: 1024,
             pull_bytes_max: 1 << 20,
         }

@@ -70,6 +70,8 @@ pub struct Receipt {
     pub first: Place,
     /// Places of the other messages of a batch.
     pub rest: Vec<Place>,
+    /// What [`Broker::recall`] takes a timed message back by.
+    pub recall_handle: Option<Box<str>>,
 }
 
 /// Most messages of one batch: all of them must fit the count of an atomic append.
@@ -78,13 +80,13 @@ const BATCH_MESSAGES_MAX: usize = u16::MAX as usize;
 /// What becomes of one send of a call.
 enum Slot {
     Refused(PublishError),
-    Stored { queue_id: QueueId, count: usize },
+    Stored { queue_id: QueueId, count: usize, recall_handle: Option<Box<str>> },
     NeedsTopic(Box<Publish<'static>>),
 }
 
 /// What checking a send gives.
 enum Planned {
-    Appends { queue_id: QueueId, count: usize },
+    Appends { queue_id: QueueId, count: usize, recall_handle: Option<Box<str>> },
     NeedsTopic,
 }
 
@@ -129,7 +131,9 @@ impl Broker {
         for send in sends {
             let before = appends.len();
             slots.push(match self.plan(&send, &mut appends) {
-                Ok(Planned::Appends { queue_id, count }) => Slot::Stored { queue_id, count },
+                Ok(Planned::Appends { queue_id, count, recall_handle }) => {
+                    Slot::Stored { queue_id, count, recall_handle }
+                }
                 Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
                 Err(error) => {
                     appends.truncate(before);
@@ -160,8 +164,8 @@ impl Broker {
             receipts.push(match slot {
                 Slot::Refused(error) => Err(error),
                 Slot::NeedsTopic(send) => self.create_and_publish(*send).await,
-                Slot::Stored { queue_id, count } => match &mut places {
-                    Ok(places) => receipt(queue_id, &mut places.take(count)),
+                Slot::Stored { queue_id, count, recall_handle } => match &mut places {
+                    Ok(places) => receipt(queue_id, recall_handle, &mut places.take(count)),
                     Err(error) => Err(error.clone().into()),
                 },
             });
@@ -174,9 +178,9 @@ impl Broker {
         let mut appends = Vec::new();
         match self.plan(&send, &mut appends)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
-            Planned::Appends { queue_id, .. } => {
+            Planned::Appends { queue_id, recall_handle, .. } => {
                 let places = self.store().append(appends)?.await;
-                receipt(queue_id, &mut places.into_iter())
+                receipt(queue_id, recall_handle, &mut places.into_iter())
             }
         }
     }
@@ -187,9 +191,11 @@ impl Broker {
         let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
-                appends.push(self.draft(send, part, &target, false)?);
-                // Of a delayed message the producer is told the queue that it is meant for.
-                Ok(Planned::Appends { queue_id: target.queue.id(), count: 1 })
+                let append = self.draft(send, part, &target, false)?;
+                let recall_handle = self.recall_handle(&append, &target);
+                appends.push(append);
+                // Of a timed message the producer is told the queue that it is meant for.
+                Ok(Planned::Appends { queue_id: target.queue.id(), count: 1, recall_handle })
             }
             Content::Batch(parts) => {
                 if parts.is_empty() || parts.len() > BATCH_MESSAGES_MAX {
@@ -205,7 +211,7 @@ impl Broker {
                 for (i, part) in parts.iter().enumerate() {
                     appends.push(self.draft(send, part, &target, i + 1 < parts.len())?);
                 }
-                Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len() })
+                Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len(), recall_handle: None })
             }
         }
     }
@@ -213,10 +219,11 @@ impl Broker {
 
 fn receipt(
     queue_id: QueueId,
+    recall_handle: Option<Box<str>>,
     places: &mut dyn Iterator<Item = Result<Place, AppendError>>,
 ) -> Result<Receipt, PublishError> {
     let mut places = places.collect::<Vec<_>>().into_iter();
     let first = places.next().unwrap_or(Err(AppendError::Closed))?;
     let rest = places.collect::<Result<Vec<_>, _>>()?;
-    Ok(Receipt { queue_id, first, rest })
+    Ok(Receipt { queue_id, first, rest, recall_handle })
 }

@@ -38,9 +38,7 @@ fn retention(kept_ms: i64, bytes_max: Option<u64>, topics: &[(Topic, i64)], now:
 impl Broker {
     /// Removes what the settings say need not be kept.
     pub(crate) async fn retain(self: &Arc<Self>) {
-        let broker = Arc::clone(self);
-        let outcome = self.host().run_blocking(move || broker.remove_expired()).await;
-        match outcome {
+        match self.remove_expired().await {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old messages deleted"),
             Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
@@ -57,8 +55,26 @@ impl Broker {
         }
     }
 
-    /// Gives the number of files removed.
-    fn remove_expired(&self) -> Result<usize, ReadError> {
+    /// Gives the number of files removed. What waits for its time is moved out of the way before.
+    async fn remove_expired(self: &Arc<Self>) -> Result<usize, ReadError> {
+        let broker = Arc::clone(self);
+        let looking = move || {
+            let retention = broker.hide_expired()?;
+            Ok::<_, ReadError>((broker.store().expiring(&retention), retention))
+        };
+        let (end, retention) = self.host().run_blocking(looking).await?;
+        if end == self.store().positions().min {
+            return Ok(0);
+        }
+        if let Err(error) = self.roll_timers(end).await {
+            tracing::warn!(%error, "timed messages cannot be moved; what they keep is not deleted yet");
+        }
+        let store = self.store().clone();
+        self.host().run_blocking(move || store.retain(&retention)).await.map(|retained| retained.segments)
+    }
+
+    /// Makes what its topic keeps no longer unreadable; gives what the settings ask for now.
+    fn hide_expired(&self) -> Result<Retention, ReadError> {
         let (now, options) = (self.now(), self.options());
         let kept_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
         let mut own = Vec::new();
@@ -69,8 +85,7 @@ impl Broker {
                 hide_expired(&topic, now.0.saturating_sub(topic_ms))?;
             }
         }
-        let retention = retention(kept_ms, options.retention_bytes, &own, now);
-        self.store().retain(&retention).map(|retained| retained.segments)
+        Ok(retention(kept_ms, options.retention_bytes, &own, now))
     }
 }
 

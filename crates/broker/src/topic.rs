@@ -129,7 +129,8 @@ pub(crate) fn system_topics(cluster: &str, broker: &str, default_queues: u32) ->
         named(system::SELF_TEST_TOPIC, 1),
         named(system::BENCHMARK_TOPIC, 1024),
         named(system::OFFSET_MOVED_TOPIC, 1),
-        named(system::SCHEDULE_TOPIC, crate::delay::LEVELS),
+        named(system::SCHEDULE_TOPIC, crate::timed::when::LEVELS),
+        named(system::TIMER_TOPIC, 1),
         named(system::TRACE_TOPIC, 1),
         named(&system::reply_topic(cluster), 1),
     ]

@@ -43,6 +43,16 @@ pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
 /// Deliver at this time (ms since the epoch).
 pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+/// When a message that waits is due (ms since the epoch).
+pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+/// When a delivered message began to wait (ms since the epoch).
+pub const TIMER_ENQUEUE_MS: &str = "TIMER_ENQUEUE_MS";
+/// When a message that waited was delivered (ms since the epoch).
+pub const TIMER_DEQUEUE_MS: &str = "TIMER_DEQUEUE_MS";
+/// In the timer topic: why the messages that this record names wait no more.
+pub const TIMER_MARK: &str = "TIMER_MARK";
+/// Most bytes that delivery adds to the properties of a message that waited.
+pub const TIMER_ADDED_LEN_MAX: usize = 96;
 /// The region of the broker that stored the message.
 pub const MSG_REGION: &str = "MSG_REGION";
 /// Whether clients trace the message.

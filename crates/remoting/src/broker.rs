@@ -14,6 +14,7 @@ mod respond;
 mod runtime;
 mod send;
 mod table;
+mod timer;
 mod topic;
 
 pub(crate) use topic::{topic_table, topics_version};

@@ -19,6 +19,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod timer;
 
 pub use error::{AppendError, OpenError, ReadError};
 pub use log::append::{Append, Appending, Wait};

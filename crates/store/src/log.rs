@@ -40,6 +40,8 @@ pub(crate) struct Log {
     synced: AtomicU64,
     /// What other parties than this disk allow to be seen; nobody limits it yet.
     committed_max: AtomicU64,
+    /// Retention removes nothing from here on.
+    pub(crate) needed_from: AtomicU64,
     poison: OnceLock<AppendError>,
     /// Damaged places that were told already.
     damages_told: Mutex<BTreeSet<u64>>,
@@ -77,6 +79,7 @@ impl Log {
             written: AtomicU64::new(end),
             synced: AtomicU64::new(end),
             committed_max: AtomicU64::new(u64::MAX),
+            needed_from: AtomicU64::new(u64::MAX),
             poison: OnceLock::new(),
             damages_told: Mutex::default(),
             state: AtomicU8::new(RUNNING),

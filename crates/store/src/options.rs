@@ -1,5 +1,6 @@
 //! What a store can be told.
 
+use crate::timer;
 use model::{Epoch, PhysicalOffset};
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ pub struct Options {
     /// Where to cut the log at start (a replica that must give up what its leader does not have); default none.
     /// Entries that end beyond it are removed for good.
     pub truncate_to: Option<PhysicalOffset>,
+    /// How much of the index of timed messages is in memory.
+    pub timer: timer::Limits,
     /// A bug to be found by the simulator.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<PlantedBug>,
@@ -70,6 +73,12 @@ pub enum PlantedBug {
     RunBeyondSync,
     /// Records are handed out unchecked.
     ChecksumIgnored,
+    /// The mark of delivered timed messages is not one batch with them.
+    MarkNotJoined,
+    /// The index of timed messages says that it knows one record more than it does.
+    TimerIndexAhead,
+    /// Retention deletes messages that wait for their time.
+    TimersExpire,
 }
 
 impl Default for Options {
@@ -88,6 +97,7 @@ impl Default for Options {
             hot_bytes: GIB,
             epoch: Epoch(0),
             truncate_to: None,
+            timer: timer::Limits::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         }

@@ -21,13 +21,14 @@ use crate::run::{self, index_dir};
 use crate::stats::add;
 use crate::store::Shared;
 use crate::{Queue, ReadError};
-use model::{QueueId, Topic};
+use model::{PhysicalOffset, QueueId, Topic};
 use rt::Disk;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const MAGIC: &[u8; 8] = b"TREFQUE\n";
 const VERSION: u32 = 1;
@@ -77,7 +78,9 @@ pub(crate) enum Ends {
 
 pub(crate) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained, ReadError> {
     let log = &*shared.log;
-    let expired = expired(shared, retention);
+    let mut expired = expired(shared, retention);
+    let needed_from = log.needed_from.load(Ordering::SeqCst);
+    expired.retain(|segment| segment.end() <= needed_from);
     let (Some(first), Some(last)) = (expired.first(), expired.last()) else { return Ok(Retained::default()) };
     let disk = &*log.host.disk;
     let dir = log.log_dir();
@@ -100,6 +103,12 @@ pub(crate) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     let index = index_dir(&log.options.dir);
     disk.sync_dir(&index).map_err(|error| io_error(&index.as_path().into(), &error))?;
     Ok(retained)
+}
+
+/// Up to where segments would go if nobody needed them.
+pub(crate) fn expiring(shared: &Shared, retention: &Retention) -> PhysicalOffset {
+    let expired = expired(shared, retention);
+    PhysicalOffset(expired.last().map_or(shared.log.min(), |segment| segment.end()))
 }
 
 fn removed_path(path: &Path) -> PathBuf {

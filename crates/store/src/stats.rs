@@ -49,7 +49,8 @@ impl Histogram {
     pub const BOUNDS_MICROS: [u64; 12] =
         [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_000_000];
 
-    pub(crate) fn record(&self, time: Duration) {
+    /// Counts a duration.
+    pub fn record(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let bucket = Self::BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);

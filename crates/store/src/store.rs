@@ -13,7 +13,7 @@ use crate::retain::Removals;
 use crate::{
     Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Retention, Stats,
 };
-use crate::{lookup, recover, retain};
+use crate::{lookup, recover, retain, timer};
 use bytes::{Bytes, BytesMut};
 use model::record::Record;
 use model::{Epoch, PhysicalOffset, QueueId, Topic};
@@ -22,7 +22,7 @@ use rt::{DiskLock, Host, StageHandle};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -279,8 +279,49 @@ impl Store {
         &self.log().stats
     }
 
+    /// Opens the index of messages that wait for their time; its files are in the store's folder. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn open_timers(&self) -> std::io::Result<timer::Index> {
+        let log = self.log();
+        let opened = timer::Index::open(Arc::clone(&log.host.disk), log.options.dir.join("timer"), log.options.timer);
+        #[cfg(feature = "planted-bugs")]
+        let opened = opened.map(|mut index| {
+            index.is_ahead = log.has_bug(crate::PlantedBug::TimerIndexAhead);
+            index
+        });
+        opened
+    }
+
+    /// Most bytes that an atomic batch may take in the log.
+    #[must_use]
+    pub fn batch_bytes_max(&self) -> u64 {
+        self.log().options.segment_bytes - SEGMENT_HEADER_LEN
+    }
+
+    /// Whether a bug is planted.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn has_bug(&self, bug: crate::PlantedBug) -> bool {
+        self.log().has_bug(bug)
+    }
+
+    /// Nothing at or behind a position is removed by [`Store::retain`] until this is called again: somebody still needs
+    /// it. A new store removes whatever it is asked to.
+    pub fn keep_from(&self, position: PhysicalOffset) {
+        self.log().needed_from.store(position.0, Ordering::SeqCst);
+    }
+
+    /// Up to where [`Store::retain`] would remove the log if nobody needed anything of it; the start of the log if
+    /// nothing.
+    #[must_use]
+    pub fn expiring(&self, retention: &Retention) -> PhysicalOffset {
+        retain::expiring(&self.0.shared, retention)
+    }
+
     /// Removes segments that need not be kept, oldest first, from the log; their space comes back by
-    /// [`Store::give_back`]. Blocks on the disk.
+    /// [`Store::give_back`]. See also [`Store::keep_from`]. Blocks on the disk.
     ///
     /// # Errors
     /// [`ReadError::Io`] if a file cannot be written or removed.

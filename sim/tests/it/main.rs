@@ -2,3 +2,4 @@
 
 mod node_runs;
 mod store_runs;
+mod timed_runs;

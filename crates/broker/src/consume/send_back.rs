@@ -11,6 +11,19 @@ use std::sync::Arc;
 /// Level of the first repetition when the consumer leaves the delay to the broker; each further one adds a level.
 const FIRST_RETRY_LEVEL: i32 = 3;
 
+/// Properties that a message does not have when it comes again: what it waits for is decided anew.
+const NOT_SENT_BACK: [&str; 9] = [
+    properties::DELAY,
+    properties::WAIT,
+    properties::CLUSTER,
+    properties::TIMER_DELAY_SEC,
+    properties::TIMER_DELAY_MS,
+    properties::TIMER_DELIVER_MS,
+    properties::TIMER_OUT_MS,
+    properties::TIMER_ENQUEUE_MS,
+    properties::TIMER_DEQUEUE_MS,
+];
+
 /// A consumer's request to have a message again.
 #[derive(Debug, Clone)]
 pub struct SendBack<'a> {
@@ -84,7 +97,7 @@ impl Broker {
 }
 
 fn sent_back_properties(record: &Record<'_>, is_dead: bool, ask: &SendBack<'_>) -> String {
-    let mut text = properties::without(record.properties, &[properties::DELAY, properties::WAIT, properties::CLUSTER]);
+    let mut text = properties::without(record.properties, &NOT_SENT_BACK);
     if record.property(properties::RETRY_TOPIC).is_none() {
         properties::push(&mut text, properties::RETRY_TOPIC, record.topic);
     }
@@ -97,6 +110,7 @@ fn sent_back_properties(record: &Record<'_>, is_dead: bool, ask: &SendBack<'_>) 
         let first_id = record.property(properties::ORIGIN_MESSAGE_ID).unwrap_or(&id).to_owned();
         text = properties::with(&text, properties::DLQ_ORIGIN_TOPIC, &origin);
         text = properties::with(&text, properties::DLQ_ORIGIN_MESSAGE_ID, &first_id);
+        properties::push(&mut text, properties::DELAY, "0");
     } else {
         let level = if ask.delay_level == 0 { FIRST_RETRY_LEVEL + record.reconsume_times } else { ask.delay_level };
         properties::push(&mut text, properties::DELAY, &level.to_string());

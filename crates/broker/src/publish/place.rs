@@ -2,6 +2,7 @@
 
 use super::redirect::{Target, Wish};
 use super::{BatchPart, Publish};
+use crate::timed::when::When;
 use crate::{Broker, PublishError};
 use bytes::Bytes;
 use model::properties;
@@ -10,6 +11,15 @@ use std::sync::Arc;
 use store::{Append, Wait};
 
 impl Broker {
+    /// What a timed message can be taken back by.
+    pub(super) fn recall_handle(&self, append: &Append, target: &Target) -> Option<Box<str>> {
+        if Arc::ptr_eq(&append.queue, &target.queue) {
+            return None;
+        }
+        let text = std::str::from_utf8(&append.draft.properties).ok()?;
+        crate::timed::handle_of(&self.options().broker_name, text)
+    }
+
     /// Checks one message against the limits and drafts its record. `joined`: the next message is of the same batch.
     pub(super) fn draft(
         &self,
@@ -24,14 +34,18 @@ impl Broker {
         }
         let wish = Wish::of(&part.properties);
         wish.check_supported()?;
-        // A dead letter has waited enough.
-        let delay_level = wish.delay_level.filter(|_| !target.is_dead_letter);
-        let text = self.stored_properties(&part.properties, target, delay_level.is_some());
-        if text.len() > properties::LEN_MAX {
-            return Err(PublishError::PropertiesTooLong { len: text.len(), max: properties::LEN_MAX });
+        let when = match target.is_dead_letter {
+            // A dead letter has waited enough.
+            true => None,
+            false => wish.asked.when(self.now().0, self.options().timer_delay_max)?,
+        };
+        let text = self.stored_properties(&part.properties, target, when);
+        let max = properties::LEN_MAX - when.map_or(0, |_| properties::TIMER_ADDED_LEN_MAX);
+        if text.len() > max {
+            return Err(PublishError::PropertiesTooLong { len: text.len(), max });
         }
-        let queue = match delay_level {
-            Some(level) => self.delay_queue(level)?,
+        let queue = match when {
+            Some(_) => self.timer_queue()?,
             None => Arc::clone(&target.queue),
         };
         let draft = Draft {
@@ -52,12 +66,17 @@ impl Broker {
         Ok(Append { queue, draft, wait, joined })
     }
 
-    /// The properties as they are stored: the producer's, the cluster, and where a delayed message is to go.
-    fn stored_properties(&self, given: &str, target: &Target, is_delayed: bool) -> String {
+    /// The properties as they are stored: the producer's, the cluster, and where and when a timed message is to go.
+    fn stored_properties(&self, given: &str, target: &Target, when: Option<When>) -> String {
         let mut text = String::with_capacity(given.len() + self.options().cluster.len() + 64);
-        text.push_str(given);
+        match when {
+            // A message that waits again forgets the last time.
+            Some(when) => text.push_str(&properties::without(given, when.forgotten())),
+            None => text.push_str(given),
+        }
         properties::push(&mut text, properties::CLUSTER, &self.options().cluster);
-        if is_delayed {
+        if let Some(when) = when {
+            properties::push(&mut text, properties::TIMER_OUT_MS, &when.due.to_string());
             properties::push(&mut text, properties::REAL_TOPIC, target.queue.topic().as_str());
             properties::push(&mut text, properties::REAL_QUEUE_ID, &target.queue.id().to_string());
         }

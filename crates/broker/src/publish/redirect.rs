@@ -1,6 +1,7 @@
 //! Where a message goes: its own topic, or the one that its retries, its delay or its death demand.
 
 use super::{Content, Publish};
+use crate::timed::when::Asked;
 use crate::topic::TopicState;
 use crate::{Broker, PublishError};
 use model::{Group, Topic, properties, system};
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use store::Queue;
 
 /// What the properties of a message ask of the broker.
-pub(super) struct Wish {
-    pub(super) delay_level: Option<u32>,
+pub(super) struct Wish<'a> {
+    pub(super) asked: Asked<'a>,
     /// Whether the producer waits until the message is as safe as its topic promises.
     pub(super) waits: bool,
     unsupported: Option<&'static str>,
@@ -27,24 +28,17 @@ impl Target {
     }
 }
 
-impl Wish {
+impl<'a> Wish<'a> {
     /// Reads the properties in one pass.
-    pub(super) fn of(text: &str) -> Self {
-        let mut wish = Self { delay_level: None, waits: true, unsupported: None };
+    pub(super) fn of(text: &'a str) -> Self {
+        let mut wish = Self { asked: Asked::default(), waits: true, unsupported: None };
         for (name, value) in properties::iter(text) {
             match name {
-                properties::DELAY => {
-                    let level = value.parse::<i64>().unwrap_or(0);
-                    wish.delay_level = (level > 0).then(|| level.min(i64::from(crate::delay::LEVELS)) as u32);
-                }
                 properties::WAIT => wish.waits = !value.eq_ignore_ascii_case("false"),
                 properties::TRANSACTION_PREPARED if value.eq_ignore_ascii_case("true") => {
                     wish.unsupported = Some("transaction");
                 }
-                properties::TIMER_DELAY_SEC | properties::TIMER_DELAY_MS | properties::TIMER_DELIVER_MS => {
-                    wish.unsupported = Some("timed (TIMER_*)");
-                }
-                _ => {}
+                _ => wish.asked.note(name, value),
             }
         }
         wish

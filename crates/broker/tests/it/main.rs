@@ -8,3 +8,4 @@ mod offsets;
 mod publish;
 mod pull;
 mod retry;
+mod timed;

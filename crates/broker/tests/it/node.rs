@@ -60,7 +60,13 @@ impl Node {
 
     /// The power goes, and comes back.
     pub(crate) async fn power_cycle(self) -> Self {
+        self.power_cycle_after(Duration::ZERO).await
+    }
+
+    /// The power goes, and comes back after a time.
+    pub(crate) async fn power_cycle_after(self, time: Duration) -> Self {
         self.machine.crash(Power::Lost);
+        rt::sleep(time).await;
         Self::boot(self.machine.clone(), |_| {}).await
     }
 

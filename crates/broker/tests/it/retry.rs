@@ -21,7 +21,7 @@ fn a_message_sent_back_comes_again_and_at_last_becomes_a_dead_letter() {
         let again = &seen(&again)[0];
         assert_eq!((again.body.as_str(), again.reconsume_times), ("hard", 1));
         assert_eq!(properties::get(&again.properties, properties::RETRY_TOPIC), Some("t"));
-        assert_eq!(properties::get(&again.properties, properties::DELAY), None);
+        assert_eq!(properties::get(&again.properties, properties::DELAY), Some("1"));
 
         let queue = node.broker.queue("%RETRY%g", 0).unwrap();
         let mut entries = Vec::new();

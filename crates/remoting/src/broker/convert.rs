@@ -13,9 +13,10 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
         PublishError::QueueNotFound { .. } | PublishError::Name(_) | PublishError::SystemTopic { .. } => {
             ResponseCode::INVALID_PARAMETER
         }
-        PublishError::BodyTooLarge { .. } | PublishError::PropertiesTooLong { .. } | PublishError::Batch { .. } => {
-            ResponseCode::MESSAGE_ILLEGAL
-        }
+        PublishError::BodyTooLarge { .. }
+        | PublishError::PropertiesTooLong { .. }
+        | PublishError::Delay { .. }
+        | PublishError::Batch { .. } => ResponseCode::MESSAGE_ILLEGAL,
         PublishError::Unsupported { .. } => ResponseCode::NO_PERMISSION,
         PublishError::CreateTopic { .. } => ResponseCode::SYSTEM_ERROR,
         PublishError::OverQuota { .. } => ResponseCode::SYSTEM_BUSY,

@@ -135,6 +135,9 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, receipt: &Receipt, host: Soc
     if let Some(key) = &asker.unique_key {
         writer.field("transactionId", key);
     }
+    if let Some(handle) = &receipt.recall_handle {
+        writer.field_plain("recallHandle", handle);
+    }
     writer.field_plain("MSG_REGION", "DefaultRegion");
     writer.field_plain("TRACE_ON", "true");
     writer.finish();

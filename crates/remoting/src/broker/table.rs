@@ -1,6 +1,6 @@
 //! One table from request code to handler, for all that is not a send or a pull.
 
-use super::{answer, client, group, offset, query, respond, runtime, topic, unsupported};
+use super::{answer, client, group, offset, query, respond, runtime, timer, topic, unsupported};
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
 use ::broker::Broker;
@@ -72,6 +72,12 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
         Code::GET_ALL_CONSUMER_OFFSET => offset::all(request),
         Code::INVOKE_BROKER_TO_RESET_OFFSET => offset::reset(request, header).await,
         Code::CLONE_GROUP_OFFSET => offset::clone_group(request, header).await,
+        Code::RECALL_MESSAGE => timer::recall(request, header).await,
+        Code::LIST_TIMERS => timer::list(request, header).await,
+        Code::CANCEL_TIMERS => timer::cancel(request, header).await,
+        Code::GET_ALL_DELAY_OFFSET => timer::delay_offsets(request),
+        Code::GET_TIMER_CHECK_POINT => timer::check_point(request).await,
+        Code::GET_TIMER_METRICS => timer::metrics(request).await,
         Code::VIEW_MESSAGE_BY_ID => query::view(request, header).await,
         Code::QUERY_MESSAGE => query::by_key(request, header).await,
         Code::UPDATE_AND_CREATE_TOPIC => topic::create(request, header).await,

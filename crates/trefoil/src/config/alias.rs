@@ -35,6 +35,7 @@ const ALIASES: &[Alias] = &[
     alias("flushDiskType", Words("flush", &[("SYNC_FLUSH", "sync"), ("ASYNC_FLUSH", "async")])),
     alias("flushIntervalCommitLog", Name("flush-interval-ms")),
     alias("fileReservedTime", Name("retention-hours")),
+    alias("timerMaxDelaySec", Name("timer-delay-max-seconds")),
     alias("maxMessageSize", Name("message-bytes-max")),
     alias("autoCreateTopicEnable", Name("auto-create-topics")),
     alias("autoCreateSubscriptionGroup", Name("auto-create-groups")),

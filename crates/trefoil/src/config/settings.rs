@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) is_flush_sync: bool,
     pub(crate) flush_interval_ms: u64,
     pub(crate) retention_hours: u64,
+    /// Longest delay of a message.
+    pub(crate) timer_delay_max_seconds: u64,
     /// `None`: no bound.
     pub(crate) retention_bytes: Option<u64>,
     /// `None`: a part of the disk.
@@ -142,6 +144,7 @@ impl From<&Resolved> for Settings {
             retention_bytes: read.positive("retention-bytes"),
             disk_reserve_bytes: read.positive("disk-reserve-bytes"),
             segment_bytes: read.positive("segment-bytes"),
+            timer_delay_max_seconds: read.number("timer-delay-max-seconds"),
             message_bytes_max: read.size("message-bytes-max"),
             auto_create_topics: read.switch("auto-create-topics"),
             auto_create_groups: read.switch("auto-create-groups"),

@@ -114,6 +114,13 @@ pub(crate) const OPTIONS: &[Spec] = &[
         "Size of one file of the log, at least twice frame-bytes-max; 0 takes 1GiB, and less on a disk smaller than 32GiB.",
     ),
     option(
+        "timer-delay-max-seconds",
+        Kind::Count { min: 1, max: 3_153_600_000 },
+        "259200",
+        "Longest time that a message may wait for its delivery, 3 days by default; longer ones are refused. What waits is \
+         kept whatever retention says.",
+    ),
+    option(
         "message-bytes-max",
         Kind::Bytes { min: KIB, max: 64 * MIB },
         "4MiB",

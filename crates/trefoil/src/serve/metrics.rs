@@ -91,6 +91,34 @@ pub(super) fn disk(page: &mut Page, broker: &Broker) {
     page.single("trefoil_disk_short", Gauge, help, u64::from(is_short));
 }
 
+/// Messages that wait for their time.
+pub(super) fn timers(page: &mut Page, broker: &Broker) {
+    let stats = broker.timer_stats();
+    let pending = stats.pending.load(Ordering::Relaxed);
+    page.single("trefoil_timers_pending", Gauge, "Messages that wait for their time.", pending);
+    let next = stats.next_due_ms.load(Ordering::Relaxed);
+    let behind_ms = if next > 0 { broker.now().0.saturating_sub(next).max(0) } else { 0 };
+    let help = "How long the message due first has been due.";
+    page.single("trefoil_timers_behind_seconds", Gauge, help, behind_ms as f64 / 1e3);
+    let counters: [(&str, &str, &AtomicU64); 4] = [
+        ("trefoil_timers_delivered_total", "Timed messages delivered.", &stats.delivered),
+        ("trefoil_timers_cancelled_total", "Timed messages cancelled or recalled.", &stats.cancelled),
+        ("trefoil_timers_moved_total", "Timed messages stored anew because their log file expired.", &stats.moved),
+        ("trefoil_timers_lost_total", "Timed messages whose topic was gone, or that were damaged.", &stats.lost),
+    ];
+    for (name, help, counter) in counters {
+        page.single(name, Counter, help, counter.load(Ordering::Relaxed));
+    }
+    let (times, help) = (&stats.lateness, "From due to stored where consumers read.");
+    page.histogram(
+        "trefoil_timer_lateness_seconds",
+        help,
+        &Histogram::BOUNDS_MICROS,
+        &times.counts(),
+        times.sum_micros(),
+    );
+}
+
 /// Topics, queues and how far groups are.
 pub(super) fn queues(page: &mut Page, broker: &Broker) {
     let topics = broker.all_topics();

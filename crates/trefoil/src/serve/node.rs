@@ -69,6 +69,7 @@ impl Metrics for Node {
             metrics::traffic(page, broker);
             metrics::disk(page, broker);
             metrics::log(page, broker.store());
+            metrics::timers(page, broker);
             metrics::queues(page, broker);
         }
     }

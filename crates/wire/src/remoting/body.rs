@@ -12,6 +12,7 @@ mod route;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 pub use admin::*;
 pub use client::*;
@@ -19,6 +20,7 @@ pub use config::*;
 pub use queue::*;
 pub use route::*;
 pub use stats::*;
+pub use timer::*;
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(RequestCode(9999).to_string(), "request code 9999");
         assert_eq!(ResponseCode(-1000).name(), Some("RPC_UNKNOWN"));
         assert!(matches!(RequestCode::from(11), RequestCode::PULL_MESSAGE));
-        assert_eq!(RequestCode::ALL.len(), 171);
+        assert_eq!(RequestCode::ALL.len(), 173);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod offset;
 mod send;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod topic;
 
 pub use admin::*;
@@ -27,6 +28,7 @@ pub use group::*;
 pub use name_server::*;
 pub use offset::*;
 pub use send::*;
+pub use timer::*;
 pub use topic::*;
 
 /// Name of the field by which a caller names the broker it means (static topics, proxies).

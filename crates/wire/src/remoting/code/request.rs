@@ -177,4 +177,7 @@ codes! {
     GET_LITE_GROUP_INFO = 200078;
     TRIGGER_LITE_DISPATCH = 200079;
     BATCH_ACK_MESSAGE = 200151;
+    // Trefoil's own, far from those of the original.
+    LIST_TIMERS = 7_700_001;
+    CANCEL_TIMERS = 7_700_002;
 }

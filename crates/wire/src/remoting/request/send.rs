@@ -142,7 +142,7 @@ header_fields! {
     pub struct RecallMessage<'a> {
         producer_group: Option<&'a str> = "producerGroup",
         topic: &'a str = "topic",
-        recall_handle: &'a str = "recallHandle",
+        recall_handle: Option<&'a str> = "recallHandle",
     }
 
     /// `END_TRANSACTION`, often one-way.

@@ -1,0 +1,508 @@
+//! The owner of timed messages: the one task that knows what is pending and ends it.
+//!
+//! It goes round and round: take in what is new in the timer topic, start batches of what is due, answer, sleep until
+//! something happens. Batches are handed to the log in the order of their due times; several wait for the disk at once.
+
+use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
+use super::mark::{self, Ending, Said};
+use super::{Ask, add};
+use crate::Broker;
+use model::QueueOffset;
+use model::record::Record;
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use store::timer::{Done, Due, Index, Pending};
+use store::{Append, Entry, Queue, ReadError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Batches whose append is under way.
+const IN_FLIGHT_MAX: usize = 8;
+/// Records of the timer topic taken in together.
+const TAKE_IN_RECORDS: usize = 1024;
+/// Bytes of them.
+const TAKE_IN_BYTES: u64 = 8 << 20;
+/// Pause after a failure, so that a full disk is not asked in a spin.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Longest sleep: the wall clock may be set.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Messages moved together when retention comes near, and pending ones looked at in one go.
+const ROLL_MESSAGES: usize = 256;
+const ROLL_LOOKS: usize = 65_536;
+
+/// What has come to its end.
+enum Ended {
+    Batch { ended: Vec<Pending>, ending: Ending, lost: usize, result: Result<i64, String>, reply: Option<CancelReply> },
+    Job(io::Result<Done>),
+}
+
+type CancelReply = oneshot::Sender<Result<Vec<Due>, String>>;
+
+/// Moving messages out of the way of retention.
+struct Rolling {
+    below: u64,
+    after: Due,
+    /// This pass has seen some, so another one follows.
+    found: bool,
+    reply: oneshot::Sender<()>,
+}
+
+pub(super) struct Owner {
+    broker: Arc<Broker>,
+    queue: Arc<Queue>,
+    /// Not here while it waits for the disk, or before it is opened.
+    index: Option<Index>,
+    asked: mpsc::Receiver<Ask>,
+    /// What cannot be answered yet.
+    rolling: VecDeque<Rolling>,
+    ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
+    in_flight: usize,
+    /// An append failed: nothing is started until then, in time since the start.
+    paused_until: Duration,
+}
+
+impl Owner {
+    pub(super) fn new(broker: Arc<Broker>, queue: Arc<Queue>, asked: mpsc::Receiver<Ask>) -> Self {
+        let ended = mpsc::channel(IN_FLIGHT_MAX + 2);
+        let (index, rolling, paused_until) = (None, VecDeque::new(), Duration::ZERO);
+        Self { broker, queue, index, asked, rolling, ended, in_flight: 0, paused_until }
+    }
+
+    /// Never ends by itself.
+    pub(super) async fn run(mut self) {
+        loop {
+            let Err(error) = self.work().await;
+            tracing::warn!(%error, "timed messages wait longer");
+            self.settle(error.kind() == io::ErrorKind::InvalidData).await;
+            rt::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Lets all that is under way come to its end, and forgets an index that is damaged.
+    async fn settle(&mut self, is_damaged: bool) {
+        while self.in_flight > 0 || self.index.as_ref().is_some_and(Index::is_working) {
+            if let Some(ended) = self.ended.1.recv().await {
+                self.end(ended);
+            }
+        }
+        if is_damaged && self.index.is_some() {
+            tracing::warn!("the index of timed messages is damaged; building it anew from the log");
+            if let Err(error) = self.with_index(Index::reset).await {
+                tracing::warn!(%error, "the index of timed messages cannot be removed");
+            }
+        }
+    }
+
+    async fn work(&mut self) -> io::Result<std::convert::Infallible> {
+        if self.index.is_none() {
+            let store = self.broker.store().clone();
+            self.index = Some(self.broker.host().run_blocking(move || store.open_timers()).await?);
+        }
+        self.compare_with_log().await?;
+        // Before the last mark is known, nothing can be said to be pending.
+        let end = self.queue.max_offset().0;
+        while self.index().applied().0 < end {
+            self.take_in().await?;
+            self.start_job();
+            self.end_what_ended();
+            if self.index().is_full() {
+                self.wait(Duration::ZERO).await;
+            }
+        }
+        loop {
+            self.take_in().await?;
+            self.start_job();
+            while self.index().needs_load() {
+                self.with_index(Index::load).await?;
+            }
+            while self.may_start() && self.deliver().await? {}
+            self.roll().await?;
+            self.show();
+            self.wait(SLEEP_MAX).await;
+        }
+    }
+
+    fn index(&mut self) -> &mut Index {
+        self.index.as_mut().expect("the index is here except while somebody waits for it")
+    }
+
+    /// Work on the index that may wait for the disk.
+    async fn with_index<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Index) -> T + Send + 'static) -> T {
+        let mut index = self.index.take().expect("the index is here except while somebody waits for it");
+        let work = move || {
+            let answer = work(&mut index);
+            (index, answer)
+        };
+        let (index, answer) = self.broker.host().run_blocking(work).await;
+        self.index = Some(index);
+        answer
+    }
+
+    /// An index that speaks of another log than this one (part of it was lost with the power) is forgotten.
+    async fn compare_with_log(&mut self) -> io::Result<()> {
+        let (next, position) = self.index().applied();
+        let Some(last) = next.checked_sub(1) else { return Ok(()) };
+        let is_same = match last {
+            _ if next > self.queue.max_offset().0 => false,
+            _ if last < self.queue.min_offset().0 => true,
+            _ => {
+                let mut entries = Vec::new();
+                let read = self.queue.entries(QueueOffset(last), 1, &mut entries);
+                read.is_err() || entries.first().is_none_or(|entry| entry.physical.0 == position)
+            }
+        };
+        if !is_same {
+            tracing::warn!("the log is not the one that the index of timed messages knows; building it anew");
+            self.with_index(Index::reset).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what is next in the timer topic.
+    async fn take_in(&mut self) -> io::Result<()> {
+        let from = self.index().applied().0.max(self.queue.min_offset().0);
+        if self.index().is_full() || from >= self.queue.max_offset().0 {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        match self.queue.entries(QueueOffset(from), TAKE_IN_RECORDS, &mut entries) {
+            Ok(()) => {}
+            Err(error @ ReadError::Damaged { .. }) => {
+                let readable = self.queue.readable_from(QueueOffset(from)).map_err(io::Error::other)?;
+                tracing::error!(from, to = readable.0, %error, "timed messages are lost in a damaged place of the log");
+                let position = self.index().applied().1;
+                self.index().set_applied(readable.0, position);
+                return Ok(());
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += u64::from(entry.size);
+            bytes <= TAKE_IN_BYTES
+        };
+        let count = entries.iter().take_while(fits).count().max(1);
+        entries.truncate(count);
+        let store = self.broker.store().clone();
+        match entries.first() {
+            Some(first) if store.is_hot(first.physical) => take_in(&store, self.index(), &entries),
+            Some(_) => self.with_index(move |index| take_in(&store, index, &entries)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts work on the index's files, if there is any.
+    fn start_job(&mut self) {
+        let Some(job) = self.index().job() else { return };
+        let (host, ended) = (self.broker.host().clone(), self.ended.0.clone());
+        rt::spawn(async move {
+            let done = host.run_blocking(move || job.run()).await;
+            drop(ended.send(Ended::Job(done)).await);
+        });
+    }
+
+    fn may_start(&self) -> bool {
+        self.in_flight < IN_FLIGHT_MAX && self.broker.host().clock.monotonic() >= self.paused_until
+    }
+
+    /// Starts one batch of what is due. Says whether there may be more.
+    async fn deliver(&mut self) -> io::Result<bool> {
+        let now = self.broker.now().0;
+        let taken = self.index().take_due(now, BATCH_MESSAGES_MAX);
+        if taken.is_empty() {
+            return Ok(false);
+        }
+        self.start_batch(taken, Ending::Delivered).await?;
+        Ok(!self.index().needs_load())
+    }
+
+    async fn start_batch(&mut self, taken: Vec<Pending>, ending: Ending) -> io::Result<()> {
+        let (broker, queue) = (Arc::clone(&self.broker), Arc::clone(&self.queue));
+        let bytes_max = self.broker.store().batch_bytes_max() / 2;
+        let batch = self.broker.host().run_blocking(move || deliver::batch(&broker, &queue, taken, ending, bytes_max));
+        let Batch { appends, ended, lost, rest, failure } = batch.await;
+        self.index().put_back(&rest);
+        if !ended.is_empty() {
+            self.append(appends, ended, ending, lost, None);
+        }
+        failure.map_or(Ok(()), |error| Err(io::Error::other(error)))
+    }
+
+    fn append(
+        &mut self,
+        appends: Vec<Append>,
+        ended: Vec<Pending>,
+        ending: Ending,
+        lost: usize,
+        reply: Option<CancelReply>,
+    ) {
+        let appending = self.broker.store().append(appends);
+        self.in_flight += 1;
+        let sender = self.ended.0.clone();
+        rt::spawn(async move {
+            let result = match appending {
+                // The first that failed speaks for all: they are one batch.
+                Ok(appending) => appending.await.into_iter().try_fold(0, |_, place| Ok(place?.store_timestamp)),
+                Err(error) => Err(error),
+            };
+            let result = result.map_err(|error| error.to_string());
+            drop(sender.send(Ended::Batch { ended, ending, lost, result, reply }).await);
+        });
+    }
+
+    fn end_what_ended(&mut self) {
+        while let Ok(ended) = self.ended.1.try_recv() {
+            self.end(ended);
+        }
+    }
+
+    fn end(&mut self, what: Ended) {
+        match what {
+            Ended::Job(Ok(done)) => self.index().install(done),
+            Ended::Job(Err(error)) => {
+                tracing::warn!(%error, "the index of timed messages cannot be written; it stays in memory");
+                self.index().fail();
+                self.paused_until = self.broker.host().clock.monotonic() + RETRY_PAUSE;
+            }
+            Ended::Batch { ended, ending, lost, result, reply } => {
+                self.in_flight -= 1;
+                match &result {
+                    // They are pending until their mark is read back.
+                    Ok(stored_at) => self.count(&ended, ending, lost, *stored_at),
+                    Err(error) => {
+                        tracing::warn!(messages = ended.len(), %error, "timed messages wait longer");
+                        self.index().put_back(&ended);
+                        self.paused_until = self.broker.host().clock.monotonic() + RETRY_PAUSE;
+                    }
+                }
+                if let Some(reply) = reply {
+                    let dues = result.map(|_| ended.iter().map(|pending| pending.due).collect());
+                    drop(reply.send(dues));
+                }
+            }
+        }
+    }
+
+    fn count(&self, ended: &[Pending], ending: Ending, lost: usize, stored_at: i64) {
+        let stats = self.broker.timer_stats();
+        match ending {
+            Ending::Delivered => {
+                add(&stats.delivered, ended.len() - lost);
+                add(&stats.lost, lost);
+                for pending in ended {
+                    let late = u64::try_from(stored_at.saturating_sub(pending.due.at)).unwrap_or(0);
+                    stats.lateness.record(Duration::from_millis(late));
+                }
+            }
+            Ending::Cancelled => add(&stats.cancelled, ended.len()),
+            Ending::Moved => add(&stats.moved, ended.len()),
+        }
+    }
+
+    fn show(&mut self) {
+        let index = self.index();
+        let (pending, next) = (index.counts().values().sum(), index.next_at().unwrap_or(0));
+        let stats = self.broker.timer_stats();
+        stats.pending.store(pending, Ordering::Relaxed);
+        stats.next_due_ms.store(next, Ordering::Relaxed);
+    }
+
+    /// Waits until there is something to do.
+    async fn wait(&mut self, sleep_max: Duration) {
+        let (clock, now) = (&self.broker.host().clock, self.broker.now().0);
+        let pause = self.paused_until.saturating_sub(clock.monotonic());
+        let index = self.index.as_ref().expect("the index is here except while somebody waits for it");
+        let until_due = match index.next_at() {
+            // The end of a batch wakes us.
+            Some(_) if self.in_flight >= IN_FLIGHT_MAX => SLEEP_MAX,
+            Some(at) => Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0)).max(pause),
+            None => SLEEP_MAX,
+        };
+        // Between two passes something must have happened first.
+        let is_rolling = self.rolling.front().is_some_and(|rolling| rolling.after > Due::MIN)
+            && self.in_flight < IN_FLIGHT_MAX
+            && pause.is_zero();
+        let sleep = match (index.is_full(), is_rolling) {
+            (true, _) => SLEEP_MAX,
+            (_, true) => Duration::ZERO,
+            _ => until_due.min(sleep_max.max(Duration::from_millis(1))),
+        };
+        let known = QueueOffset(if index.is_full() { u64::MAX } else { index.applied().0 });
+        tokio::select! {
+            biased;
+            Some(ended) = self.ended.1.recv() => self.end(ended),
+            Some(ask) = self.asked.recv() => self.answer(ask).await,
+            () = self.queue.wait_beyond(known) => {}
+            () = rt::sleep(sleep) => {}
+        }
+        self.end_what_ended();
+    }
+
+    /// Takes in all that was stored before now, as far as there is room.
+    async fn catch_up(&mut self) -> io::Result<()> {
+        let end = self.queue.max_offset().0;
+        while self.index().applied().0 < end && !self.index().is_full() {
+            self.take_in().await?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        // Who asks may just have been told that a message is stored.
+        if let Err(error) = self.catch_up().await {
+            return self.repair(&error).await;
+        }
+        match ask {
+            Ask::Counts { reply } => {
+                let index = self.index();
+                drop(reply.send((index.counts().clone(), index.applied().0)));
+            }
+            Ask::Roll { below, reply } => {
+                self.rolling.push_back(Rolling { below, after: Due::MIN, found: false, reply });
+            }
+            Ask::List { after, until, topic, count_max, reply } => {
+                let list = move |index: &mut Index| list(index, after, until, topic, count_max);
+                self.reply(list, reply).await;
+            }
+            Ask::Which { dues, reply } => {
+                let which = move |index: &mut Index| which(index, &dues);
+                self.reply(which, reply).await;
+            }
+            Ask::Cancel { dues, keys, reply } => self.cancel(dues, &keys, reply).await,
+        }
+    }
+
+    /// Answers from the index; if it cannot be read, nobody is answered, and the next round repairs it.
+    async fn reply<T: Send + 'static>(
+        &mut self,
+        look: impl FnOnce(&mut Index) -> io::Result<T> + Send + 'static,
+        reply: oneshot::Sender<T>,
+    ) {
+        match self.with_index(look).await {
+            Ok(answer) => drop(reply.send(answer)),
+            Err(error) => self.repair(&error).await,
+        }
+    }
+
+    async fn repair(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "the index of timed messages cannot be read");
+        if error.kind() == io::ErrorKind::InvalidData {
+            self.settle(true).await;
+        }
+    }
+
+    async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) {
+        match self.with_index(move |index| take_each(index, &dues)).await {
+            Ok(taken) if taken.is_empty() => drop(reply.send(Ok(Vec::new()))),
+            Ok(taken) => {
+                let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
+                self.append(vec![mark], taken, Ending::Cancelled, 0, Some(reply));
+            }
+            Err(error) => {
+                drop(reply.send(Err(error.to_string())));
+                self.repair(&error).await;
+            }
+        }
+    }
+
+    /// Goes on moving messages out of the way of retention.
+    async fn roll(&mut self) -> io::Result<()> {
+        let Some(rolling) = self.rolling.front() else { return Ok(()) };
+        let (below, after) = (rolling.below, rolling.after);
+        let (next, position) = self.index().applied();
+        let knows_all = position >= below || next >= self.queue.max_offset().0;
+        if !knows_all || !self.may_start() {
+            return Ok(());
+        }
+        let look = move |index: &mut Index| {
+            let (last, found) = below_position(index, after, below)?;
+            let taken = take_each(index, &found)?;
+            io::Result::Ok((last, !found.is_empty(), taken))
+        };
+        let (last, is_found, found) = self.with_index(look).await?;
+        if let Some(rolling) = self.rolling.front_mut() {
+            rolling.found |= is_found;
+            rolling.after = last.unwrap_or(Due::MIN);
+            if last.is_none() && !std::mem::take(&mut rolling.found) {
+                self.broker.store().keep_from(model::PhysicalOffset(below));
+                if let Some(rolling) = self.rolling.pop_front() {
+                    rolling.reply.send(()).ok();
+                }
+            }
+        }
+        if found.is_empty() { Ok(()) } else { self.start_batch(found, Ending::Moved).await }
+    }
+}
+
+/// Takes in the records of entries.
+fn take_in(store: &store::Store, index: &mut Index, entries: &[Entry]) -> io::Result<()> {
+    for entry in entries {
+        match store.read_at(entry.physical) {
+            Ok(bytes) => match Record::parse(&bytes).map(|record| mark::read(&record)) {
+                Ok(Said::Waits(pending)) => index.add(pending),
+                Ok(Said::Ended(ended)) => ended.into_iter().for_each(|pending| index.remove(pending)),
+                Ok(Said::Nothing) | Err(_) => {
+                    tracing::error!(position = entry.physical.0, "a record of the timer topic says nothing");
+                }
+            },
+            Err(error @ ReadError::Io { .. }) => return Err(io::Error::other(error)),
+            Err(error) => tracing::error!(position = entry.physical.0, %error, "a record of the timer topic is lost"),
+        }
+        index.set_applied(entry.offset.0 + 1, entry.physical.0);
+    }
+    Ok(())
+}
+
+fn list(index: &Index, after: Due, until: i64, topic: Option<i32>, count_max: usize) -> io::Result<Vec<Pending>> {
+    let mut found = Vec::new();
+    index.scan(after, |pending| {
+        if pending.due.at >= until {
+            return ControlFlow::Break(());
+        }
+        if topic.is_none_or(|topic| pending.topic == topic) {
+            found.push(pending);
+        }
+        if found.len() < count_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(found)
+}
+
+fn which(index: &mut Index, dues: &[Due]) -> io::Result<Vec<Pending>> {
+    let found = take_each(index, dues)?;
+    index.put_back(&found);
+    Ok(found)
+}
+
+fn take_each(index: &mut Index, dues: &[Due]) -> io::Result<Vec<Pending>> {
+    let mut taken = Vec::new();
+    for due in dues {
+        match index.take(*due) {
+            Ok(found) => taken.extend(found),
+            Err(error) => {
+                index.put_back(&taken);
+                return Err(error);
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Pending messages whose record lies below a position, and behind which to look on; `None` at the end.
+fn below_position(index: &Index, after: Due, below: u64) -> io::Result<(Option<Due>, Vec<Due>)> {
+    let (mut found, mut looks, mut last) = (Vec::new(), 0, None);
+    index.scan(after, |pending| {
+        looks += 1;
+        if pending.due.position < below {
+            found.push(pending.due);
+        }
+        if found.len() < ROLL_MESSAGES && looks < ROLL_LOOKS {
+            return ControlFlow::Continue(());
+        }
+        last = Some(pending.due);
+        ControlFlow::Break(())
+    })?;
+    Ok((last, found))
+}

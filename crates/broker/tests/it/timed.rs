@@ -1,0 +1,154 @@
+use crate::node::{Node, publish, seen};
+use broker::{RecallError, TimerFilter};
+use model::{QueueOffset, properties};
+use rt::sim::{World, run};
+use std::time::Duration;
+
+fn at(world: &World, delay_ms: i64) -> String {
+    let due = rt::Clock::now(world.clock()).0 + delay_ms;
+    format!("TIMER_DELIVER_MS\u{1}{due}\u{2}UNIQ_KEY\u{1}id-{delay_ms}\u{2}")
+}
+
+/// All that is in a queue: bodies, and how late each was stored.
+async fn arrived(node: &Node, topic: &str) -> Vec<(String, i64)> {
+    let queue = node.broker.queue(topic, 0).unwrap();
+    let (mut offset, mut all) = (0, Vec::new());
+    while offset < queue.max_offset().0 {
+        let mut entries = Vec::new();
+        queue.entries(QueueOffset(offset), 32, &mut entries).unwrap();
+        for seen in seen(&node.pull("g", topic, offset as i64, "*").await.unwrap()).iter().zip(&entries) {
+            let due = properties::get(&seen.0.properties, properties::TIMER_OUT_MS).and_then(|due| due.parse().ok());
+            all.push((seen.0.body.clone(), seen.1.store_timestamp - due.unwrap_or(0)));
+            offset += 1;
+        }
+    }
+    all
+}
+
+async fn bodies(node: &Node, topic: &str) -> Vec<String> {
+    arrived(node, topic).await.into_iter().map(|(body, _)| body).collect()
+}
+
+#[test]
+fn messages_come_in_the_order_of_their_times_and_none_early() {
+    run(41, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for delay in [900, 20, 5_000, 20, 1, 700] {
+            node.send_with("t", &delay.to_string(), &at(&world, delay)).await.unwrap();
+        }
+        node.send_with("t", "past", &at(&world, -5)).await.unwrap();
+        assert!(bodies(&node, "t").await.contains(&"past".to_owned()), "what is past comes at once");
+        rt::sleep(Duration::from_secs(6)).await;
+        let mut arrived = arrived(&node, "t").await;
+        arrived.retain(|(body, _)| body != "past");
+        let order: Vec<&str> = arrived.iter().map(|(body, _)| body.as_str()).collect();
+        assert_eq!(order, ["1", "20", "20", "700", "900", "5000"]);
+        for (body, late) in arrived {
+            assert!((0..=50).contains(&late), "{body} is {late} ms late");
+        }
+    });
+}
+
+#[test]
+fn a_month_without_power_delays_and_loses_nothing() {
+    run(42, |world| async move {
+        let node =
+            Node::start_with(&world, |options| options.timer_delay_max = Duration::from_secs(400 * 86_400)).await;
+        node.create("t", 1).await;
+        let day = 86_400_000;
+        for days in [1, 20, 300] {
+            node.send_with("t", &days.to_string(), &at(&world, days * day)).await.unwrap();
+        }
+        let node = node.power_cycle_after(Duration::from_secs(30 * 86_400)).await;
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "t").await, ["1", "20"]);
+        let node = node.power_cycle_after(Duration::from_secs(270 * 86_400)).await;
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "t").await, ["1", "20", "300"]);
+    });
+}
+
+#[test]
+fn what_is_taken_back_never_comes_and_what_came_cannot_be_taken_back() {
+    run(43, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let soon = node.send_with("t", "soon", &at(&world, 500)).await.unwrap().recall_handle.unwrap();
+        let later = node.send_with("t", "later", &at(&world, 2_000)).await.unwrap().recall_handle.unwrap();
+        assert_eq!(node.broker.recall("t", &later).await.unwrap(), "id-2000");
+        assert_eq!(node.broker.recall("t", &later).await.unwrap(), "id-2000", "again is no harm");
+        rt::sleep(Duration::from_secs(4)).await;
+        assert_eq!(bodies(&node, "t").await, ["soon"]);
+        assert!(matches!(node.broker.recall("t", &soon).await, Err(RecallError::TooLate { .. })));
+        assert!(matches!(node.broker.recall("t", "bad").await, Err(RecallError::Handle)));
+        assert!(matches!(node.broker.recall("u", &soon).await, Err(RecallError::TopicNotFound { .. })));
+    });
+}
+
+#[test]
+fn operators_find_and_cancel_by_key_and_time() {
+    run(44, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for delay in [10_000, 20_000, 30_000] {
+            node.send_with("t", &delay.to_string(), &at(&world, delay)).await.unwrap();
+        }
+        rt::sleep(Duration::from_millis(100)).await;
+        let all = node.broker.timers(&TimerFilter::default(), None, 2).await.unwrap();
+        assert_eq!(all.messages.len(), 2);
+        let rest = node.broker.timers(&TimerFilter::default(), all.next, 2).await.unwrap();
+        assert_eq!((rest.messages.len(), rest.next), (1, None));
+        let key = TimerFilter { key: Some("id-20000".to_owned()), ..TimerFilter::default() };
+        let found = node.broker.timers(&key, None, 10).await.unwrap().messages;
+        assert_eq!(found.len(), 1);
+        assert_eq!(node.broker.cancel_timers(found).await.unwrap().len(), 1);
+        rt::sleep(Duration::from_millis(100)).await;
+        assert!(node.broker.timers(&key, None, 10).await.unwrap().messages.is_empty());
+        let (counts, _) = node.broker.timer_counts().await.unwrap();
+        assert_eq!(counts.get("t"), Some(&2));
+        rt::sleep(Duration::from_secs(31)).await;
+        assert_eq!(bodies(&node, "t").await, ["10000", "30000"]);
+    });
+}
+
+#[test]
+fn a_time_too_far_ahead_is_refused() {
+    run(45, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let refused = node.send_with("t", "x", "TIMER_DELAY_SEC\u{1}259201\u{2}").await;
+        assert!(refused.unwrap_err().to_string().contains("the max delay 259200000ms"));
+        let mut odd = publish("t", "x", "TIMER_DELAY_MS\u{1}soon\u{2}");
+        odd.queue_id = 0;
+        assert!(node.broker.publish(vec![odd]).await.remove(0).is_err());
+    });
+}
+
+#[test]
+fn retention_moves_what_still_waits() {
+    run(46, |world| async move {
+        let node = Node::start_with(&world, |options| options.retention_bytes = Some(0)).await;
+        node.create("t", 1).await;
+        let handle = node.send_with("t", "kept", &at(&world, 400_000)).await.unwrap().recall_handle.unwrap();
+        node.send_with("t", "taken back", &at(&world, 400_001)).await.unwrap();
+        // The log goes on to its next files.
+        for _ in 0..10 {
+            node.send("t", &"x".repeat(1 << 20)).await.unwrap();
+        }
+        rt::sleep(Duration::from_secs(130)).await;
+        assert!(node.broker.store().positions().min.0 > 0, "something was deleted");
+        assert_eq!(node.broker.timer_stats().moved.load(std::sync::atomic::Ordering::Relaxed), 2);
+        let key = TimerFilter { key: Some("id-400001".to_owned()), ..TimerFilter::default() };
+        let found = node.broker.timers(&key, None, 9).await.unwrap().messages;
+        assert_eq!(node.broker.cancel_timers(found).await.unwrap().len(), 1);
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(300)).await;
+        let queue = node.broker.queue("t", 0).unwrap();
+        let mut entries = Vec::new();
+        queue.entries(QueueOffset(queue.max_offset().0 - 1), 1, &mut entries).unwrap();
+        let last = node.pull("g", "t", entries[0].offset.0 as i64, "*").await.unwrap();
+        assert_eq!(seen(&last)[0].body, "kept");
+        assert!(node.broker.recall("t", &handle).await.is_err());
+    });
+}
