@@ -49,7 +49,7 @@ impl Client {
                 self.cancel(target).await;
             }
             targets.truncate(64);
-            rt::sleep(Duration::from_millis(self.random.below(60))).await;
+            rt::sleep(Duration::from_millis(self.random.below(1500))).await;
         }
     }
 

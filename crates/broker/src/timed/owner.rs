@@ -109,7 +109,7 @@ impl Owner {
             self.start_job();
             self.end_what_ended();
             if self.index().is_full() {
-                self.wait(Duration::ZERO).await;
+                self.wait(Duration::ZERO).await?;
             }
         }
         loop {
@@ -121,7 +121,7 @@ impl Owner {
             while self.may_start() && self.deliver().await? {}
             self.roll().await?;
             self.show();
-            self.wait(SLEEP_MAX).await;
+            self.wait(SLEEP_MAX).await?;
         }
     }
 
@@ -311,7 +311,7 @@ impl Owner {
     }
 
     /// Waits until there is something to do.
-    async fn wait(&mut self, sleep_max: Duration) {
+    async fn wait(&mut self, sleep_max: Duration) -> io::Result<()> {
         let (clock, now) = (&self.broker.host().clock, self.broker.now().0);
         let pause = self.paused_until.saturating_sub(clock.monotonic());
         let index = self.index.as_ref().expect("the index is here except while somebody waits for it");
@@ -334,11 +334,12 @@ impl Owner {
         tokio::select! {
             biased;
             Some(ended) = self.ended.1.recv() => self.end(ended),
-            Some(ask) = self.asked.recv() => self.answer(ask).await,
+            Some(ask) = self.asked.recv() => self.answer(ask).await?,
             () = self.queue.wait_beyond(known) => {}
             () = rt::sleep(sleep) => {}
         }
         self.end_what_ended();
+        Ok(())
     }
 
     /// Takes in all that was stored before now, as far as there is room.
@@ -350,11 +351,10 @@ impl Owner {
         Ok(())
     }
 
-    async fn answer(&mut self, ask: Ask) {
+    /// Answers; if the index cannot be read, nobody is answered.
+    async fn answer(&mut self, ask: Ask) -> io::Result<()> {
         // Who asks may just have been told that a message is stored.
-        if let Err(error) = self.catch_up().await {
-            return self.repair(&error).await;
-        }
+        self.catch_up().await?;
         match ask {
             Ask::Counts { reply } => {
                 let index = self.index();
@@ -365,47 +365,28 @@ impl Owner {
             }
             Ask::List { after, until, topic, count_max, reply } => {
                 let list = move |index: &mut Index| list(index, after, until, topic, count_max);
-                self.reply(list, reply).await;
+                let found = self.with_index(list).await?;
+                drop(reply.send(found));
             }
             Ask::Which { dues, reply } => {
                 let which = move |index: &mut Index| which(index, &dues);
-                self.reply(which, reply).await;
+                let found = self.with_index(which).await?;
+                drop(reply.send(found));
             }
-            Ask::Cancel { dues, keys, reply } => self.cancel(dues, &keys, reply).await,
+            Ask::Cancel { dues, keys, reply } => self.cancel(dues, &keys, reply).await?,
         }
+        Ok(())
     }
 
-    /// Answers from the index; if it cannot be read, nobody is answered, and the next round repairs it.
-    async fn reply<T: Send + 'static>(
-        &mut self,
-        look: impl FnOnce(&mut Index) -> io::Result<T> + Send + 'static,
-        reply: oneshot::Sender<T>,
-    ) {
-        match self.with_index(look).await {
-            Ok(answer) => drop(reply.send(answer)),
-            Err(error) => self.repair(&error).await,
+    async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) -> io::Result<()> {
+        let taken = self.with_index(move |index| take_each(index, &dues)).await?;
+        if taken.is_empty() {
+            drop(reply.send(Ok(Vec::new())));
+        } else {
+            let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
+            self.append(vec![mark], taken, Ending::Cancelled, 0, Some(reply));
         }
-    }
-
-    async fn repair(&mut self, error: &io::Error) {
-        tracing::warn!(%error, "the index of timed messages cannot be read");
-        if error.kind() == io::ErrorKind::InvalidData {
-            self.settle(true).await;
-        }
-    }
-
-    async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) {
-        match self.with_index(move |index| take_each(index, &dues)).await {
-            Ok(taken) if taken.is_empty() => drop(reply.send(Ok(Vec::new()))),
-            Ok(taken) => {
-                let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
-                self.append(vec![mark], taken, Ending::Cancelled, 0, Some(reply));
-            }
-            Err(error) => {
-                drop(reply.send(Err(error.to_string())));
-                self.repair(&error).await;
-            }
-        }
+        Ok(())
     }
 
     /// Goes on moving messages out of the way of retention.
