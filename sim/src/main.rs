@@ -48,7 +48,7 @@ enum Planted {
     RunBeyondSync,
     ChecksumIgnored,
     MarkNotJoined,
-    TimerIndexAhead,
+    TimerRunShort,
     TimersExpire,
 }
 
@@ -71,7 +71,7 @@ impl Planted {
             Self::RunBeyondSync => PlantedBug::RunBeyondSync,
             Self::ChecksumIgnored => PlantedBug::ChecksumIgnored,
             Self::MarkNotJoined => PlantedBug::MarkNotJoined,
-            Self::TimerIndexAhead => PlantedBug::TimerIndexAhead,
+            Self::TimerRunShort => PlantedBug::TimerRunShort,
             Self::TimersExpire => PlantedBug::TimersExpire,
         }
     }

@@ -8,6 +8,7 @@
 
 mod deliver;
 mod find;
+mod look;
 mod mark;
 mod owner;
 mod recall;

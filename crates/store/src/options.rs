@@ -75,8 +75,8 @@ pub enum PlantedBug {
     ChecksumIgnored,
     /// The mark of delivered timed messages is not one batch with them.
     MarkNotJoined,
-    /// The index of timed messages says that it knows one record more than it does.
-    TimerIndexAhead,
+    /// Runs of the index of timed messages leave their last message out.
+    TimerRunShort,
     /// Retention deletes messages that wait for their time.
     TimersExpire,
 }

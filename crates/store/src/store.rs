@@ -288,7 +288,7 @@ impl Store {
         let opened = timer::Index::open(Arc::clone(&log.host.disk), log.options.dir.join("timer"), log.options.timer);
         #[cfg(feature = "planted-bugs")]
         let opened = opened.map(|mut index| {
-            index.is_ahead = log.has_bug(crate::PlantedBug::TimerIndexAhead);
+            index.is_short = log.has_bug(crate::PlantedBug::TimerRunShort);
             index
         });
         opened

@@ -38,8 +38,8 @@ fn a_mark_apart_from_its_messages_is_found() {
 }
 
 #[test]
-fn a_manifest_that_lies_is_found() {
-    is_found(PlantedBug::TimerIndexAhead);
+fn a_run_that_leaves_one_out_is_found() {
+    is_found(PlantedBug::TimerRunShort);
 }
 
 #[test]

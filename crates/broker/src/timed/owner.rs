@@ -4,14 +4,13 @@
 //! something happens. Batches are handed to the log in the order of their due times; several wait for the disk at once.
 
 use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
-use super::mark::{self, Ending, Said};
+use super::look::{below_position, list, take_each, take_in, which};
+use super::mark::{self, Ending};
 use super::{Ask, add};
 use crate::Broker;
 use model::QueueOffset;
-use model::record::Record;
 use std::collections::VecDeque;
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,9 +28,6 @@ const TAKE_IN_BYTES: u64 = 8 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Longest sleep: the wall clock may be set.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// Messages moved together when retention comes near, and pending ones looked at in one go.
-const ROLL_MESSAGES: usize = 256;
-const ROLL_LOOKS: usize = 65_536;
 
 /// What has come to its end.
 enum Ended {
@@ -62,13 +58,15 @@ pub(super) struct Owner {
     in_flight: usize,
     /// An append failed: nothing is started until then, in time since the start.
     paused_until: Duration,
+    /// Work on the index's files found them damaged.
+    damage: Option<io::Error>,
 }
 
 impl Owner {
     pub(super) fn new(broker: Arc<Broker>, queue: Arc<Queue>, asked: mpsc::Receiver<Ask>) -> Self {
         let ended = mpsc::channel(IN_FLIGHT_MAX + 2);
         let (index, rolling, paused_until) = (None, VecDeque::new(), Duration::ZERO);
-        Self { broker, queue, index, asked, rolling, ended, in_flight: 0, paused_until }
+        Self { broker, queue, index, asked, rolling, ended, in_flight: 0, paused_until, damage: None }
     }
 
     /// Never ends by itself.
@@ -88,7 +86,7 @@ impl Owner {
                 self.end(ended);
             }
         }
-        if is_damaged && self.index.is_some() {
+        if (self.damage.take().is_some() || is_damaged) && self.index.is_some() {
             tracing::warn!("the index of timed messages is damaged; building it anew from the log");
             if let Err(error) = self.with_index(Index::reset).await {
                 tracing::warn!(%error, "the index of timed messages cannot be removed");
@@ -196,6 +194,9 @@ impl Owner {
 
     /// Starts work on the index's files, if there is any.
     fn start_job(&mut self) {
+        if self.is_paused() {
+            return;
+        }
         let Some(job) = self.index().job() else { return };
         let (host, ended) = (self.broker.host().clone(), self.ended.0.clone());
         rt::spawn(async move {
@@ -204,8 +205,12 @@ impl Owner {
         });
     }
 
+    fn is_paused(&self) -> bool {
+        self.broker.host().clock.monotonic() < self.paused_until
+    }
+
     fn may_start(&self) -> bool {
-        self.in_flight < IN_FLIGHT_MAX && self.broker.host().clock.monotonic() >= self.paused_until
+        self.in_flight < IN_FLIGHT_MAX && !self.is_paused()
     }
 
     /// Starts one batch of what is due. Says whether there may be more.
@@ -263,8 +268,12 @@ impl Owner {
         match what {
             Ended::Job(Ok(done)) => self.index().install(done),
             Ended::Job(Err(error)) => {
-                tracing::warn!(%error, "the index of timed messages cannot be written; it stays in memory");
                 self.index().fail();
+                if error.kind() == io::ErrorKind::InvalidData {
+                    self.damage = Some(error);
+                    return;
+                }
+                tracing::warn!(%error, "the index of timed messages cannot be written; it stays in memory");
                 self.paused_until = self.broker.host().clock.monotonic() + RETRY_PAUSE;
             }
             Ended::Batch { ended, ending, lost, result, reply } => {
@@ -339,7 +348,7 @@ impl Owner {
             () = rt::sleep(sleep) => {}
         }
         self.end_what_ended();
-        Ok(())
+        self.damage.take().map_or(Ok(()), Err)
     }
 
     /// Takes in all that was stored before now, as far as there is room.
@@ -416,74 +425,4 @@ impl Owner {
         }
         if found.is_empty() { Ok(()) } else { self.start_batch(found, Ending::Moved).await }
     }
-}
-
-/// Takes in the records of entries.
-fn take_in(store: &store::Store, index: &mut Index, entries: &[Entry]) -> io::Result<()> {
-    for entry in entries {
-        match store.read_at(entry.physical) {
-            Ok(bytes) => match Record::parse(&bytes).map(|record| mark::read(&record)) {
-                Ok(Said::Waits(pending)) => index.add(pending),
-                Ok(Said::Ended(ended)) => ended.into_iter().for_each(|pending| index.remove(pending)),
-                Ok(Said::Nothing) | Err(_) => {
-                    tracing::error!(position = entry.physical.0, "a record of the timer topic says nothing");
-                }
-            },
-            Err(error @ ReadError::Io { .. }) => return Err(io::Error::other(error)),
-            Err(error) => tracing::error!(position = entry.physical.0, %error, "a record of the timer topic is lost"),
-        }
-        index.set_applied(entry.offset.0 + 1, entry.physical.0);
-    }
-    Ok(())
-}
-
-fn list(index: &Index, after: Due, until: i64, topic: Option<i32>, count_max: usize) -> io::Result<Vec<Pending>> {
-    let mut found = Vec::new();
-    index.scan(after, |pending| {
-        if pending.due.at >= until {
-            return ControlFlow::Break(());
-        }
-        if topic.is_none_or(|topic| pending.topic == topic) {
-            found.push(pending);
-        }
-        if found.len() < count_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(found)
-}
-
-fn which(index: &mut Index, dues: &[Due]) -> io::Result<Vec<Pending>> {
-    let found = take_each(index, dues)?;
-    index.put_back(&found);
-    Ok(found)
-}
-
-fn take_each(index: &mut Index, dues: &[Due]) -> io::Result<Vec<Pending>> {
-    let mut taken = Vec::new();
-    for due in dues {
-        match index.take(*due) {
-            Ok(found) => taken.extend(found),
-            Err(error) => {
-                index.put_back(&taken);
-                return Err(error);
-            }
-        }
-    }
-    Ok(taken)
-}
-
-/// Pending messages whose record lies below a position, and behind which to look on; `None` at the end.
-fn below_position(index: &Index, after: Due, below: u64) -> io::Result<(Option<Due>, Vec<Due>)> {
-    let (mut found, mut looks, mut last) = (Vec::new(), 0, None);
-    index.scan(after, |pending| {
-        looks += 1;
-        if pending.due.position < below {
-            found.push(pending.due);
-        }
-        if found.len() < ROLL_MESSAGES && looks < ROLL_LOOKS {
-            return ControlFlow::Continue(());
-        }
-        last = Some(pending.due);
-        ControlFlow::Break(())
-    })?;
-    Ok((last, found))
 }

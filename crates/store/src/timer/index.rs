@@ -39,7 +39,7 @@ pub struct Index {
     counts: BTreeMap<i32, u64>,
     saved: Manifest,
     #[cfg(feature = "planted-bugs")]
-    pub(crate) is_ahead: bool,
+    pub(crate) is_short: bool,
 }
 
 /// Memory on its way to a run, with what the manifest will say then.
@@ -89,7 +89,7 @@ impl Index {
             counts: saved.counts.clone(),
             saved,
             #[cfg(feature = "planted-bugs")]
-            is_ahead: false,
+            is_short: false,
         })
     }
 
@@ -310,7 +310,7 @@ impl Index {
                 manifest: Manifest { next_number: self.saved.next_number, ..frozen.manifest.clone() },
                 obsolete: frozen.obsolete.clone(),
                 #[cfg(feature = "planted-bugs")]
-                is_ahead: self.is_ahead,
+                is_short: self.is_short,
             }),
             None => self.merge(),
         };
@@ -370,7 +370,7 @@ impl Index {
             manifest,
             obsolete,
             #[cfg(feature = "planted-bugs")]
-            is_ahead: false,
+            is_short: false,
         })
     }
 

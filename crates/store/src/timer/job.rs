@@ -20,7 +20,7 @@ pub struct Job {
     pub(super) obsolete: Vec<u64>,
     /// A planted bug.
     #[cfg(feature = "planted-bugs")]
-    pub(super) is_ahead: bool,
+    pub(super) is_short: bool,
 }
 
 pub(super) enum Work {
@@ -45,8 +45,12 @@ impl Job {
         let mut writer = RunWriter::create(&*self.disk, &self.dir, number)?;
         let (from, is_flush) = match &self.work {
             Work::Flush(memory) => {
-                let items = memory.iter().map(|(&due, &(topic, is_gone))| Item { due, topic, is_gone });
-                { items }.try_for_each(|item| writer.push(item))?;
+                let mut items = memory.iter().map(|(&due, &(topic, is_gone))| Item { due, topic, is_gone });
+                #[cfg(feature = "planted-bugs")]
+                if self.is_short {
+                    items.next_back();
+                }
+                items.try_for_each(|item| writer.push(item))?;
                 (Due::MIN, true)
             }
             Work::Merge { inputs, others } => {
@@ -56,10 +60,6 @@ impl Job {
         };
         let has_items = writer.finish()?;
         self.manifest.next_number += 1;
-        #[cfg(feature = "planted-bugs")]
-        if self.is_ahead {
-            self.manifest.applied += 1;
-        }
         let run = if has_items {
             self.manifest.runs.push((number, from));
             Some(Live { run: Arc::new(Run::open(&*self.disk, &self.dir, number)?), from })
