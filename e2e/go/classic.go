@@ -42,7 +42,7 @@ func requestReply(s *stage) {
 	}), "subscribe")
 	must(answering.Start(), "start")
 	requester := s.ownProducer(producer.WithGroupName(s.name("requester")))
-	reply, err := requester.Request(background, 20*time.Second, primitive.NewMessage(topic, []byte("what")))
+	reply, err := requester.Request(background, patience, primitive.NewMessage(topic, []byte("what")))
 	must(err, "request")
 	equal("re: what", string(reply.Body), "reply")
 }
