@@ -21,7 +21,7 @@ pub struct GroupConfig {
     pub retry_queues: u32,
     /// Deliveries after the first, before a message becomes a dead letter; −1: no end.
     pub retry_max: i32,
-    /// The original's retry policy as JSON, kept for those who ask.
+    /// The original's retry policy as JSON: see [`RetryPolicy`](crate::RetryPolicy).
     #[serde(default)]
     pub retry_policy: Option<String>,
     /// Broker to read from.

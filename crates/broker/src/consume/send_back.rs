@@ -4,9 +4,10 @@ use crate::publish::BatchPart;
 use crate::{Broker, Content, Publish, PublishError, SendBackError};
 use bytes::Bytes;
 use model::record::Record;
-use model::{Group, MessageId, PhysicalOffset, Topic, TopicConfig, permission, properties};
+use model::{Group, GroupConfig, MessageId, PhysicalOffset, RetryPolicy, Topic, TopicConfig, permission, properties};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Level of the first repetition when the consumer leaves the delay to the broker; each further one adds a level.
 const FIRST_RETRY_LEVEL: i32 = 3;
@@ -24,6 +25,14 @@ const NOT_SENT_BACK: [&str; 9] = [
     properties::TIMER_DEQUEUE_MS,
 ];
 
+/// What is to become of a message.
+#[derive(Clone, Copy)]
+enum Next {
+    Dead,
+    Level(i32),
+    Pause(Duration),
+}
+
 /// A consumer's request to have a message again.
 #[derive(Debug, Clone)]
 pub struct SendBack<'a> {
@@ -31,7 +40,7 @@ pub struct SendBack<'a> {
     pub group: &'a str,
     /// Where the message is stored.
     pub offset: i64,
-    /// Delay level; 0: the broker's choice, negative: straight to the dead letters.
+    /// Delay level; 0: the broker's choice (the group's policy, if it has one), negative: straight to the dead letters.
     pub delay_level: i32,
     /// The consumer's limit of deliveries, if it sets one.
     pub max_reconsume_times: Option<i32>,
@@ -60,7 +69,11 @@ impl Broker {
             true => self.dead_letter_topic(&group).await?,
             false => self.retry_topic(&group, config.retry_queues).await?,
         };
-        let properties = sent_back_properties(&record, is_dead, &ask);
+        let next = match is_dead {
+            true => Next::Dead,
+            false => self.retry_after(&config, record.reconsume_times, ask.delay_level),
+        };
+        let properties = sent_back_properties(&record, next);
         let send = Publish {
             topic: Cow::Owned(topic.as_str().to_owned()),
             default_topic: Cow::Borrowed(""),
@@ -83,6 +96,18 @@ impl Broker {
         Ok(())
     }
 
+    /// When a message comes again. A policy that another broker let through, but cannot be read, counts for nothing.
+    fn retry_after(&self, config: &GroupConfig, reconsume_times: i32, asked: i32) -> Next {
+        if asked > 0 {
+            return Next::Level(asked);
+        }
+        let policy = config.retry_policy.as_deref().and_then(|json| RetryPolicy::parse(json).ok().flatten());
+        match policy {
+            Some(policy) => Next::Pause(policy.pause(reconsume_times).min(self.options().timer_delay_max)),
+            None => Next::Level(FIRST_RETRY_LEVEL.saturating_add(reconsume_times)),
+        }
+    }
+
     /// A group's retry topic, created if need be.
     pub(crate) async fn retry_topic(self: &Arc<Self>, group: &Group, queues: u32) -> Result<Topic, PublishError> {
         self.ensure_topic(TopicConfig::new(Topic::retry_of(group), queues.max(1))).await
@@ -96,7 +121,7 @@ impl Broker {
     }
 }
 
-fn sent_back_properties(record: &Record<'_>, is_dead: bool, ask: &SendBack<'_>) -> String {
+fn sent_back_properties(record: &Record<'_>, next: Next) -> String {
     let mut text = properties::without(record.properties, &NOT_SENT_BACK);
     if record.property(properties::RETRY_TOPIC).is_none() {
         properties::push(&mut text, properties::RETRY_TOPIC, record.topic);
@@ -105,15 +130,18 @@ fn sent_back_properties(record: &Record<'_>, is_dead: bool, ask: &SendBack<'_>) 
     if record.property(properties::ORIGIN_MESSAGE_ID).is_none() {
         properties::push(&mut text, properties::ORIGIN_MESSAGE_ID, &id);
     }
-    if is_dead {
-        let origin = record.property(properties::RETRY_TOPIC).unwrap_or(record.topic).to_owned();
-        let first_id = record.property(properties::ORIGIN_MESSAGE_ID).unwrap_or(&id).to_owned();
-        text = properties::with(&text, properties::DLQ_ORIGIN_TOPIC, &origin);
-        text = properties::with(&text, properties::DLQ_ORIGIN_MESSAGE_ID, &first_id);
-        properties::push(&mut text, properties::DELAY, "0");
-    } else {
-        let level = if ask.delay_level == 0 { FIRST_RETRY_LEVEL + record.reconsume_times } else { ask.delay_level };
-        properties::push(&mut text, properties::DELAY, &level.to_string());
+    match next {
+        Next::Dead => {
+            let origin = record.property(properties::RETRY_TOPIC).unwrap_or(record.topic);
+            let first_id = record.property(properties::ORIGIN_MESSAGE_ID).unwrap_or(&id);
+            text = properties::with(&text, properties::DLQ_ORIGIN_TOPIC, origin);
+            text = properties::with(&text, properties::DLQ_ORIGIN_MESSAGE_ID, first_id);
+            properties::push(&mut text, properties::DELAY, "0");
+        }
+        Next::Level(level) => properties::push(&mut text, properties::DELAY, &level.to_string()),
+        Next::Pause(pause) => {
+            properties::push(&mut text, properties::TIMER_DELAY_MS, &pause.as_millis().to_string());
+        }
     }
     text
 }

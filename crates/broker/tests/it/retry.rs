@@ -1,6 +1,6 @@
 use crate::node::{Node, seen};
 use broker::SendBack;
-use model::properties;
+use model::{Group, GroupConfig, properties};
 use rt::sim::run;
 use std::time::Duration;
 
@@ -48,5 +48,37 @@ fn a_delayed_message_is_not_early_and_survives_a_power_failure() {
         let waited = rt::Clock::monotonic(&started) - before;
         assert_eq!(seen(&pulled)[0].body, "later");
         assert!(waited >= Duration::from_secs(4) && waited <= Duration::from_secs(6), "{waited:?}");
+    });
+}
+
+#[test]
+fn pauses_follow_the_policy_of_the_group() {
+    run(33, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let policy = |json: &str| {
+            let mut config = GroupConfig::new(Group::new("g").unwrap());
+            config.retry_policy = Some(json.to_owned());
+            config
+        };
+        let check = async |delay_level: i32, json: &str, expected_ms: i64| {
+            node.broker.put_group(policy(json)).await.unwrap();
+            let sent = node.send("t", "hard").await.unwrap();
+            let offset = sent.first.physical_offset.0 as i64;
+            let back = SendBack { group: "g", offset, delay_level, max_reconsume_times: None };
+            let queue = node.broker.queue("%RETRY%g", 0);
+            let next = queue.map_or(0, |queue| queue.max_offset().0 as i64);
+            let before = rt::Clock::now(world.clock()).0;
+            node.broker.send_back(back).await.unwrap();
+            let again = node.pull_waiting("g", "%RETRY%g", next, "*", Duration::from_secs(30)).await.unwrap();
+            let waited = rt::Clock::now(world.clock()).0 - before;
+            assert!((expected_ms..expected_ms + 200).contains(&waited), "{json}: {waited} ms");
+            assert_eq!(seen(&again)[0].reconsume_times, 1);
+        };
+        check(0, r#"{"type":"CUSTOMIZED","customizedRetryPolicy":{"next":[250,3000]}}"#, 250).await;
+        check(0, r#"{"type":"EXPONENTIAL","exponentialRetryPolicy":{"initial":700}}"#, 700).await;
+        check(0, r#"{"type":"CUSTOMIZED"}"#, 10_000).await;
+        // A level that the consumer asks for goes before the policy.
+        check(1, r#"{"type":"CUSTOMIZED","customizedRetryPolicy":{"next":[250]}}"#, 1_000).await;
     });
 }

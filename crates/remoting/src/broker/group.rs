@@ -5,7 +5,7 @@ use super::table::{Outcome, Request};
 use super::topic::{page, version_body};
 use crate::reply::Reply;
 use ::broker::GroupDeletion;
-use model::{BrokerId, Group, GroupConfig, Topic};
+use model::{BrokerId, Group, GroupConfig, RetryPolicy, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::remoting::body::{
@@ -43,6 +43,8 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
     let count = |name: &str, value: i64| {
         u32::try_from(value).map_err(|_| refuse(format!("{name} is {value}; it must not be negative")))
     };
+    let policy = body.group_retry_policy.map(|policy| serde_json::Value::Object(policy.0).to_string());
+    policy.as_deref().map(RetryPolicy::parse).transpose().map_err(|error| refuse(error.to_string()))?;
     Ok(GroupConfig {
         group,
         consume_enabled: body.consume_enable,
@@ -51,7 +53,7 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
         orderly: body.consume_message_orderly,
         retry_queues: count("retryQueueNums", i64::from(body.retry_queue_nums))?,
         retry_max: body.retry_max_times,
-        retry_policy: body.group_retry_policy.map(|policy| serde_json::Value::Object(policy.0).to_string()),
+        retry_policy: policy,
         broker_id: BrokerId(u64::from(count("brokerId", body.broker_id)?)),
         broker_id_when_slow: BrokerId(u64::from(count(
             "whichBrokerWhenConsumeSlowly",
