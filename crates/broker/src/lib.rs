@@ -34,7 +34,7 @@ pub use meter::{Meter, Rates, Totals};
 pub use options::Options;
 pub use publish::{BatchPart, Content, Publish, Receipt};
 pub use reply::{Reply, ReplyError};
-pub use timed::{RecallError, TimerError, TimerFilter, TimerPage, TimerStats, Waiting};
+pub use timed::{RecallError, RecallHandle, TimerError, TimerFilter, TimerPage, TimerStats, Waiting};
 pub use topic::TopicState;
 
 // Part of this crate's errors: doors map them without knowing the store.

@@ -15,8 +15,8 @@ mod recall;
 pub(crate) mod when;
 
 pub use find::{TimerError, TimerFilter, TimerPage, Waiting};
-pub use recall::RecallError;
 pub(crate) use recall::handle_of;
+pub use recall::{RecallError, RecallHandle};
 
 use crate::{Broker, PublishError};
 use model::{PhysicalOffset, system};

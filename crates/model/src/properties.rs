@@ -37,6 +37,8 @@ pub const MAX_RECONSUME_TIMES: &str = "MAX_RECONSUME_TIMES";
 pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
 /// The id of a dead letter before it died.
 pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
+/// Of a dead letter that an operator has put back into its group's retry topic: where the dead letter is stored.
+pub const DLQ_RESENT_FROM: &str = "DLQ_RESENT_FROM";
 /// Deliver after so many seconds.
 pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 /// Deliver after so many milliseconds.

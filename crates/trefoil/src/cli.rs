@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod consume;
+mod dead_letter;
 mod find;
 mod flags;
 mod group;
@@ -11,6 +12,7 @@ mod output;
 mod produce;
 mod remote;
 mod time;
+mod timer;
 mod topic;
 
 pub(crate) use flags::Flags;
@@ -50,6 +52,12 @@ enum Command {
     Message(find::Find),
     /// Read messages of a topic as they come.
     Consume(consume::Consume),
+    /// List, show and cancel messages that wait for their time.
+    #[command(subcommand)]
+    Timer(timer::Timer),
+    /// List, show, resend and export messages that a group could not consume.
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetter),
     /// Show the brokers of a cluster.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -103,6 +111,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Produce(command) => block_on(produce::run(command)),
         Command::Message(command) => block_on(find::run(command)),
         Command::Consume(command) => block_on(consume::run(command)),
+        Command::Timer(command) => block_on(timer::run(command)),
+        Command::DeadLetter(command) => block_on(dead_letter::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
     };
     match result {
@@ -149,6 +159,15 @@ mod tests {
         check("trefoil group reset g --topic t --to time=2026-11-21T06:00:00Z", true);
         check("trefoil message query t --key k --max 2000", false);
         check("trefoil topic scale t --queues 4 --keep-order", true);
+        check("trefoil timer list --topic t --since 2026-11-21 --until 2026-11-22", true);
+        check("trefoil timer cancel", false);
+        check("trefoil timer cancel ID --topic t", false);
+        check("trefoil timer cancel --topic t --yes", true);
+        check("trefoil dead-letter resend g", false);
+        check("trefoil dead-letter resend g ID ID", true);
+        check("trefoil dead-letter resend g --all --yes", true);
+        check("trefoil dead-letter resend g ID --since 2026-11-21", false);
+        check("trefoil dead-letter export g --since 2026-11-21 --file f", true);
         check("trefoil produce orders hello --property a=b --tag t --key k", true);
     }
 }

@@ -49,6 +49,8 @@ pub struct TimerFilter {
     pub from: Option<i64>,
     /// Due before this time, ms since the epoch.
     pub until: Option<i64>,
+    /// Exactly this one.
+    pub only: Option<Due>,
 }
 
 /// A message that waits.
@@ -85,9 +87,13 @@ impl Broker {
         let after = after.map_or(first, |after| after.max(first));
         let topic = filter.topic.as_deref().map(java_hash);
         let until = filter.until.unwrap_or(i64::MAX);
-        let found = match &filter.key {
-            Some(key) => {
-                let dues = self.dues_of_key(key.clone()).await?;
+        let dues = match (filter.only, &filter.key) {
+            (Some(only), _) => Some(vec![only]),
+            (None, Some(key)) => Some(self.dues_of_key(key.clone()).await?),
+            (None, None) => None,
+        };
+        let found = match dues {
+            Some(dues) => {
                 let mut found = self.ask(|reply| Ask::Which { dues, reply }).await?;
                 found.retain(|pending| {
                     pending.due > after && pending.due.at < until && topic.is_none_or(|topic| pending.topic == topic)

@@ -7,6 +7,7 @@ use super::{Ask, TimerError, mark};
 use crate::Broker;
 use model::record::Record;
 use model::{Topic, properties, system};
+use std::fmt;
 use std::sync::Arc;
 use store::timer::Due;
 
@@ -51,11 +52,17 @@ pub enum RecallError {
     Timer(#[from] TimerError),
 }
 
-struct Handle {
-    topic: String,
-    broker: String,
-    due: i64,
-    id: String,
+/// What names a timed message for the one who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecallHandle {
+    /// The topic that it is for.
+    pub topic: String,
+    /// The broker where it waits.
+    pub broker: String,
+    /// When it is due, ms since the epoch.
+    pub due: i64,
+    /// Its unique id.
+    pub id: String,
 }
 
 /// The handle for a message as it is stored in the timer topic; `None` if it waits by a delay level or has no unique id.
@@ -73,15 +80,26 @@ pub(crate) fn handle_of(broker: &str, text: &str) -> Option<Box<str>> {
     Some(base64(format!("v1 {} {broker} {} {}", topic?, due?, id?).as_bytes()).into())
 }
 
-fn parse(handle: &str) -> Option<Handle> {
-    let text = String::from_utf8(unbase64(handle)?).ok()?;
-    let mut words = text.split(' ');
-    let mut next = || words.next().filter(|word| !word.is_empty());
-    if next()? != "v1" {
-        return None;
+impl RecallHandle {
+    /// Reads the text of a handle; `None` if it is none.
+    #[must_use]
+    pub fn parse(handle: &str) -> Option<Self> {
+        let text = String::from_utf8(unbase64(handle)?).ok()?;
+        let mut words = text.split(' ');
+        let mut next = || words.next().filter(|word| !word.is_empty());
+        if next()? != "v1" {
+            return None;
+        }
+        let (topic, broker) = (next()?.to_owned(), next()?.to_owned());
+        Some(Self { topic, broker, due: next()?.parse().ok()?, id: next()?.to_owned() })
     }
-    let (topic, broker) = (next()?.to_owned(), next()?.to_owned());
-    Some(Handle { topic, broker, due: next()?.parse().ok()?, id: next()?.to_owned() })
+}
+
+impl fmt::Display for RecallHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, broker, due, id } = self;
+        f.write_str(&base64(format!("v1 {topic} {broker} {due} {id}").as_bytes()))
+    }
 }
 
 impl Broker {
@@ -90,7 +108,7 @@ impl Broker {
     /// # Errors
     /// [`RecallError`]; the message is then delivered, or was never here.
     pub async fn recall(self: &Arc<Self>, topic: &str, handle: &str) -> Result<String, RecallError> {
-        let handle = parse(handle).ok_or(RecallError::Handle)?;
+        let handle = RecallHandle::parse(handle).ok_or(RecallError::Handle)?;
         if self.topics().get(topic).is_none() {
             return Err(RecallError::TopicNotFound { topic: topic.to_owned() });
         }
@@ -176,10 +194,11 @@ mod tests {
         let text = "UNIQ_KEY\u{1}7F00\u{2}REAL_TOPIC\u{1}orders\u{2}TIMER_OUT_MS\u{1}1795253605001\u{2}";
         let handle = handle_of("broker-a", text).unwrap();
         assert_eq!(unbase64(&handle).unwrap(), b"v1 orders broker-a 1795253605001 7F00");
-        let read = parse(&handle).unwrap();
+        let read = RecallHandle::parse(&handle).unwrap();
         assert_eq!((read.topic.as_str(), read.due, read.id.as_str()), ("orders", 1_795_253_605_001, "7F00"));
+        assert_eq!(read.to_string(), *handle);
         for bad in ["", "djEg", "!!", "djIgYSBiIDEgYw=="] {
-            assert!(parse(bad).is_none(), "{bad}");
+            assert!(RecallHandle::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(handle_of("b", "REAL_TOPIC\u{1}t\u{2}TIMER_OUT_MS\u{1}1\u{2}"), None, "without an id");
     }

@@ -102,9 +102,13 @@ fn operators_find_and_cancel_by_key_and_time() {
         let key = TimerFilter { key: Some("id-20000".to_owned()), ..TimerFilter::default() };
         let found = node.broker.timers(&key, None, 10).await.unwrap().messages;
         assert_eq!(found.len(), 1);
+        let only = TimerFilter { only: Some(found[0].due), ..TimerFilter::default() };
+        assert_eq!(node.broker.timers(&only, None, 10).await.unwrap().messages[0].record, found[0].record);
         assert_eq!(node.broker.cancel_timers(found).await.unwrap().len(), 1);
         rt::sleep(Duration::from_millis(100)).await;
-        assert!(node.broker.timers(&key, None, 10).await.unwrap().messages.is_empty());
+        for gone in [&key, &only] {
+            assert!(node.broker.timers(gone, None, 10).await.unwrap().messages.is_empty());
+        }
         let (counts, _) = node.broker.timer_counts().await.unwrap();
         assert_eq!(counts.get("t"), Some(&2));
         rt::sleep(Duration::from_secs(31)).await;

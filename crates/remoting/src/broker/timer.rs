@@ -34,9 +34,9 @@ async fn page(request: &Request, header: &Header<'_>) -> Result<TimerPage, Reply
         key: ask.key.map(str::to_owned),
         from: ask.from,
         until: ask.until,
+        only: due("only", ask.only)?,
     };
-    let bad = |text: &str| FieldError::bad("after", text, "the 'next' of an earlier answer");
-    let after = ask.after.map(|text| place(text).ok_or_else(|| bad(text))).transpose()?;
+    let after = due("after", ask.after)?;
     let count_max = usize::try_from(ask.max_num.unwrap_or(PAGE)).unwrap_or(1);
     Ok(request.broker.timers(&filter, after, count_max).await?)
 }
@@ -51,9 +51,13 @@ fn answer(page: &TimerPage) -> Reply {
     }
 }
 
-fn place(text: &str) -> Option<Due> {
-    let (at, position) = text.split_once(':')?;
-    Some(Due { at: at.parse().ok()?, position: position.parse().ok()? })
+fn due(field: &'static str, text: Option<&str>) -> Result<Option<Due>, FieldError> {
+    let read = |text: &str| {
+        let (at, position) = text.split_once(':')?;
+        Some(Due { at: at.parse().ok()?, position: position.parse().ok()? })
+    };
+    let bad = |text: &str| FieldError::bad(field, text, "a due time, a colon and a position");
+    text.map(|text| read(text).ok_or_else(|| bad(text))).transpose()
 }
 
 /// The original's delay levels have a position each; here they are timed messages like all others.

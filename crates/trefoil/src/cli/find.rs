@@ -30,10 +30,10 @@ pub(super) enum Find {
         #[arg(long)]
         key: String,
         /// Only those stored at this time or later (ms since the epoch, or 2026-11-21T06:00:00Z).
-        #[arg(long, value_parser = at)]
+        #[arg(long, value_parser = time::arg)]
         since: Option<i64>,
         /// Only those stored at this time or earlier.
-        #[arg(long, value_parser = at)]
+        #[arg(long, value_parser = time::arg)]
         until: Option<i64>,
         /// Most messages of one broker.
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(i32).range(1..=1024))]
@@ -41,10 +41,6 @@ pub(super) enum Find {
         #[command(flatten)]
         target: Target,
     },
-}
-
-fn at(text: &str) -> Result<i64, String> {
-    time::parse(text).ok_or_else(|| "allowed are ms since the epoch and times like 2026-11-21T06:00:00Z".to_owned())
 }
 
 pub(super) async fn run(command: Find) -> anyhow::Result<()> {

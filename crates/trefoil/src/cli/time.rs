@@ -58,6 +58,11 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     is_good.then(|| days_of(year, month, day) * DAY_MS + since_midnight)
 }
 
+/// The same, as the value of a flag.
+pub(super) fn arg(text: &str) -> Result<i64, String> {
+    parse(text).ok_or_else(|| "allowed are ms since the epoch and times like 2026-11-21T06:00:00Z".to_owned())
+}
+
 /// Ms since the epoch at which the month of a time began.
 pub(super) fn month_start(ms: i64) -> i64 {
     let (year, month, _) = date_of(ms.div_euclid(DAY_MS));

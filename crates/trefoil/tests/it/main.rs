@@ -65,6 +65,14 @@ impl Node {
         answer
     }
 
+    /// The value of a field in what a command prints as JSON.
+    fn field(&self, line: &str, name: &str) -> String {
+        let (succeeded, text) = self.run(&format!("{line} --output json").split(' ').collect::<Vec<_>>(), "");
+        assert!(succeeded, "{line}: {text}");
+        let value = text.split_once(&format!("\"{name}\": \"")).unwrap().1;
+        value.split_once('"').unwrap().0.to_owned()
+    }
+
     fn stop(mut self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -124,6 +132,65 @@ fn messages_outlive_the_process() {
     node.check("produce kept two", "", &["broker-a"]);
     node.check("consume kept --until-end --from first", "", &["one\n", "two\n"]);
     node.check("group show g", "", &["lag 1 in all"]);
+    node.stop();
+}
+
+#[test]
+fn messages_that_wait_are_seen_and_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("timer list", "", &["no message waits"]);
+    for (body, key, seconds) in [("one", "a", 300), ("two", "b", 200), ("three", "b", 100)] {
+        node.check(&format!("produce t {body} --key {key} --property TIMER_DELAY_SEC={seconds}"), "", &["broker-a"]);
+    }
+    node.check("timer list --max 1 --output json", "", &["\"body\": \"three\"", "more than these 1 wait"]);
+    node.check("timer list --key a", "", &[" t ", " a\n"]);
+    let (id, handle) = (node.field("timer list --key a", "id"), node.field("timer list --key a", "recall_handle"));
+    let place = node.field("timer list --key a", "offset_id");
+    for name in [&id, &handle, &place] {
+        node.check(&format!("timer show {name}"), "", &["\none\n", &handle]);
+    }
+    node.check_fails("timer cancel --key b", "2 are meant, and --yes was not given");
+    node.check_fails("timer cancel", "required");
+    node.check("timer cancel --key b --until 2999-01-01 --yes", "", &["2 cancelled"]);
+    node.check(&format!("timer cancel {place}"), "", &["cancelled"]);
+    node.check(&format!("timer cancel {handle}"), "", &["cancelled"]);
+    node.check_fails(&format!("timer cancel {id}"), "no message");
+    node.check_fails(&format!("timer show {id}"), "it was delivered or cancelled");
+    node.check("timer list", "", &["no message waits"]);
+    node.stop();
+}
+
+#[test]
+fn dead_letters_go_back_to_their_group_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("dead-letter list", "", &["no group has dead letters"]);
+    node.check_fails("dead-letter show g", "no dead letter of the group 'g' is stored");
+    for body in ["one", "two", "three"] {
+        let died = format!("produce %DLQ%g {body} --tag a --property RETRY_TOPIC=t --property mine=kept");
+        node.check(&died, "", &["broker-a"]);
+    }
+    let id = node.field("dead-letter show g --max 1", "id");
+    node.check("dead-letter list", "", &["g      3"]);
+    node.check("dead-letter show g --max 2", "", &["one", "two", "more than these 2"]);
+    node.check(&format!("dead-letter show g {id}"), "", &["of topic t, not resent", "RETRY_TOPIC=t", "mine=kept"]);
+    node.check_fails("dead-letter resend g --all", "3 dead letters are meant, and --yes was not given");
+    node.check(&format!("dead-letter resend g {id}"), "", &["1 resent, 0 left out, 0 failed"]);
+    node.check("dead-letter resend g --all --yes", "", &["2 resent, 1 left out, 0 failed"]);
+    node.check("dead-letter resend g --all --yes", "", &["0 resent, 3 left out, 0 failed"]);
+    node.check(&format!("dead-letter resend g {id} --again"), "", &["1 resent"]);
+    node.check_fails("dead-letter resend g nothing", "'nothing' is no dead letter of the group 'g'");
+    let retried = "consume %RETRY%g --until-end --output json";
+    node.check(retried, "", &["\"RETRY_TOPIC\":\"t\"", "\"mine\":\"kept\"", "\"attempt\":1", "\"tag\":\"a\""]);
+    node.check("topic show t --output json", "", &["\"messages\": 0"]);
+    node.check("dead-letter export g --until 2001-01-01", "", &[]);
+    let file = dir.path().join("letters.jsonl");
+    node.check(&format!("dead-letter export g --file {}", file.display()), "", &["3 dead letters are in"]);
+    node.check_fails(&format!("dead-letter export g --file {}", file.display()), "cannot create");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().matches("\"origin_topic\":\"t\"").count(), 3);
     node.stop();
 }
 
