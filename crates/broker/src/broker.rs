@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rt::{Host, Shutdown, Space, TaskHandle, Timestamp, watch};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::{Queue, Store};
 
@@ -204,7 +204,14 @@ impl Broker {
     /// Totals since the start.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.meter.totals(self.store.stats().appended_records.load(Ordering::Relaxed))
+        let (timers, load) = (&self.timed.stats, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
+        let ended = load(&timers.delivered) + load(&timers.cancelled) + load(&timers.lost);
+        Totals {
+            messages_in: load(&self.store.stats().appended_records),
+            timers_in: load(&timers.pending) + ended,
+            timers_out: load(&timers.delivered),
+            ..self.meter.totals()
+        }
     }
 
     /// Counters and rates.

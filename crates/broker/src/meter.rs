@@ -4,6 +4,8 @@ use parking_lot::Mutex;
 use rt::Timestamp;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use store::Histogram;
 
 /// Seconds of history kept for rates.
 const HISTORY_SECONDS: usize = 600;
@@ -25,6 +27,7 @@ pub struct Meter {
     refused_by_quota: AtomicU64,
     /// Pulls whose answer was held back because a group was over its quota.
     delayed_by_quota: AtomicU64,
+    publish_latency: Histogram,
     history: Mutex<History>,
 }
 
@@ -41,6 +44,10 @@ pub struct Totals {
     pub pulls_found: u64,
     /// Pulls that found none.
     pub pulls_missed: u64,
+    /// Timed messages that began to wait.
+    pub timers_in: u64,
+    /// Timed messages delivered.
+    pub timers_out: u64,
 }
 
 #[derive(Debug, Default)]
@@ -73,21 +80,30 @@ impl Meter {
         self.delayed_by_quota.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn published(&self, sends: usize, time: Duration) {
+        self.publish_latency.record_many(time, sends as u64);
+    }
+
+    /// Time of sends, from their arrival until they were as safe as their topics promise, or refused.
+    #[must_use]
+    pub fn publish_latency(&self) -> &Histogram {
+        &self.publish_latency
+    }
+
     /// Sends refused and pulls held back because of quotas.
     #[must_use]
     pub fn by_quota(&self) -> (u64, u64) {
         (self.refused_by_quota.load(Ordering::Relaxed), self.delayed_by_quota.load(Ordering::Relaxed))
     }
 
-    /// Totals now; `messages_in` comes from the log's own counter.
-    #[must_use]
-    pub fn totals(&self, messages_in: u64) -> Totals {
+    /// Totals now, without what the log and the timers count.
+    pub(crate) fn totals(&self) -> Totals {
         Totals {
-            messages_in,
             messages_out: self.messages_out.load(Ordering::Relaxed),
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
             pulls_found: self.pulls_found.load(Ordering::Relaxed),
             pulls_missed: self.pulls_missed.load(Ordering::Relaxed),
+            ..Totals::default()
         }
     }
 
@@ -114,7 +130,7 @@ impl Meter {
             let newest = history.samples.len().checked_sub(1);
             let (Some(newest), true) = (newest, history.samples.len() > 1) else { return 0.0 };
             let span = seconds.min(newest);
-            let growth = counter(&history.samples[newest]) - counter(&history.samples[newest - span]);
+            let growth = counter(&history.samples[newest]).saturating_sub(counter(&history.samples[newest - span]));
             growth as f64 / span as f64
         };
         [rate(10), rate(60), rate(HISTORY_SECONDS)]

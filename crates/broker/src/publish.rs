@@ -126,6 +126,7 @@ impl Broker {
         self: &Arc<Self>,
         sends: Vec<Publish<'_>>,
     ) -> BoxFuture<'static, Vec<Result<Receipt, PublishError>>> {
+        let since = self.host().clock.monotonic();
         let mut appends = Vec::with_capacity(sends.len());
         let mut slots = Vec::with_capacity(sends.len());
         for send in sends {
@@ -149,7 +150,9 @@ impl Broker {
                 Some(Ok(appending)) => Ok(appending.await),
                 Some(Err(error)) => Err(error),
             };
-            broker.collect(slots, places).await
+            let receipts = broker.collect(slots, places).await;
+            broker.meter().published(receipts.len(), broker.host().clock.monotonic().saturating_sub(since));
+            receipts
         })
     }
 

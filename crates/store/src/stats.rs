@@ -24,6 +24,8 @@ pub struct Stats {
     pub write_latency: Histogram,
     /// Time of one sync.
     pub sync_latency: Histogram,
+    /// Time to gather the records of one answer.
+    pub read_latency: Histogram,
     /// Reads that found the log damaged.
     pub damaged_reads: AtomicU64,
     /// Runs of the index written.
@@ -51,10 +53,15 @@ impl Histogram {
 
     /// Counts a duration.
     pub fn record(&self, time: Duration) {
+        self.record_many(time, 1);
+    }
+
+    /// Counts a duration that so many had.
+    pub fn record_many(&self, time: Duration, count: u64) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let bucket = Self::BOUNDS_MICROS.partition_point(|bound| *bound < micros);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        self.buckets[bucket].fetch_add(count, Ordering::Relaxed);
+        self.sum_micros.fetch_add(micros.saturating_mul(count), Ordering::Relaxed);
     }
 
     /// Counts per bucket (not cumulative).

@@ -188,7 +188,11 @@ impl Store {
     /// # Errors
     /// [`ReadError`] of the first record that cannot be read.
     pub fn gather(&self, entries: &[Entry], out: &mut BytesMut) -> Result<(), ReadError> {
-        self.log().gather(entries, out)
+        let log = self.log();
+        let since = log.host.clock.monotonic();
+        let gathered = log.gather(entries, out);
+        log.stats.read_latency.record(log.host.clock.monotonic().saturating_sub(since));
+        gathered
     }
 
     /// The record at a position. Blocks on the disk unless [hot](Self::is_hot).

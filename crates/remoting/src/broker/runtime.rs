@@ -52,8 +52,8 @@ pub(super) async fn info(request: &Request) -> Outcome {
     put("putMessageSizeTotal", appended.1.to_string());
     put("putMessageAverageSize", format!("{:.1}", appended.1 as f64 / appended.0.max(1) as f64));
     put("putMessageFailedTimes", stats.write_errors.load(Relaxed).to_string());
-    put("putLatency99", percentile(&stats.sync_latency, 0.99));
-    put("putLatency999", percentile(&stats.sync_latency, 0.999));
+    put("putLatency99", percentile(meter.publish_latency(), 0.99));
+    put("putLatency999", percentile(meter.publish_latency(), 0.999));
     put("pageCacheLockTimeMills", "0".to_owned());
     put("earliestMessageTimeStamp", oldest.unwrap_or(-1).to_string());
     if let Ok(space) = space {
@@ -66,18 +66,24 @@ pub(super) async fn info(request: &Request) -> Outcome {
     }
     put("startAcceptSendRequestTimeStamp", "0".to_owned());
     put("runtime", uptime(broker.now().0 - broker.started().0));
-    for timer in ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"] {
-        put(timer, "0".to_owned());
-    }
-    put("timerEnqueueTps", "0.0".to_owned());
-    put("timerDequeueTps", "0.0".to_owned());
+    let timers = broker.timer_stats();
+    let behind_ms = match timers.next_due_ms.load(Relaxed) {
+        0 => 0,
+        next => broker.now().0.saturating_sub(next).max(0),
+    };
+    put("timerReadBehind", (behind_ms / 1000).to_string());
+    // What is stored is taken in at once.
+    put("timerOffsetBehind", "0".to_owned());
+    put("timerCongestNum", timers.pending.load(Relaxed).to_string());
+    put("timerEnqueueTps", format!("{:.1}", meter.rates(|totals| totals.timers_in)[0]));
+    put("timerDequeueTps", format!("{:.1}", meter.rates(|totals| totals.timers_out)[0]));
     put("dividedGroups", broker.divided_groups().len().to_string());
     put("topicNumber", broker.topic_count().to_string());
     put("consumerGroupNumber", broker.metadata().read().groups.len().to_string());
     Ok(Reply::ok().with_body(to_vec(&KvTable { table }, Dialect::Strict)))
 }
 
-/// Upper bound, in ms, of the time within which this part of the syncs was done.
+/// Upper bound, in ms, of the time within which this part of the sends was done.
 fn percentile(times: &Histogram, part: f64) -> String {
     let counts = times.counts();
     let total: u64 = counts.iter().sum();

@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     group: Group,
     /// Bytes behind `position` that a failed write may have left.
     unclean: Option<Range<u64>>,
+    /// The next segment could not be had, and that has been said.
+    is_stuck: bool,
 }
 
 /// What is written together.
@@ -112,6 +114,7 @@ impl Writer {
             incoming: Vec::new(),
             group: Group::default(),
             unclean: None,
+            is_stuck: false,
         }
     }
 
@@ -264,7 +267,9 @@ impl Writer {
         let next = self.segment.end();
         let segment = prepare::take(&self.shared, next).map_err(|error| {
             let path = super::segment::path_of(&self.shared.log.log_dir(), next);
-            tracing::error!(path = %path.display(), %error, "cannot create the next file of the log");
+            if !std::mem::replace(&mut self.is_stuck, true) {
+                tracing::error!(path = %path.display(), %error, "cannot create the next file of the log; trying on");
+            }
             append_error(&path.into(), &error, self.shared.log.options.segment_bytes)
         })?;
         let left = next - self.position - self.group.bytes.len() as u64;
@@ -282,6 +287,7 @@ impl Writer {
     }
 
     fn enter(&mut self, segment: Segment) {
+        self.is_stuck = false;
         let segment = Arc::new(segment);
         self.position = segment.start + SEGMENT_HEADER_LEN;
         self.segment = Arc::clone(&segment);

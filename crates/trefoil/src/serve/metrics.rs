@@ -34,12 +34,9 @@ pub(super) fn log(page: &mut Page, store: &Store) {
     for (name, help, counter) in counters {
         page.single(name, Counter, help, counter.load(Ordering::Relaxed));
     }
-    let mut latency = |stage: &str, help: &str, times: &Histogram| {
-        let name = format!("trefoil_log_{stage}_seconds");
-        page.histogram(&name, help, &Histogram::BOUNDS_MICROS, &times.counts(), times.sum_micros());
-    };
-    latency("write", "Time of one write to the log.", &stats.write_latency);
-    latency("sync", "Time of one sync of the log.", &stats.sync_latency);
+    latency(page, "trefoil_log_write_seconds", "Time of one write to the log.", &stats.write_latency);
+    latency(page, "trefoil_log_sync_seconds", "Time of one sync of the log.", &stats.sync_latency);
+    latency(page, "trefoil_log_read_seconds", "Time to gather the messages of one answer.", &stats.read_latency);
     let positions = store.positions();
     let name = "trefoil_log_position_bytes";
     page.metric(
@@ -57,6 +54,10 @@ pub(super) fn log(page: &mut Page, store: &Store) {
     }
 }
 
+fn latency(page: &mut Page, name: &str, help: &str, times: &Histogram) {
+    page.histogram(name, help, &Histogram::BOUNDS_MICROS, &times.counts(), times.sum_micros());
+}
+
 /// What goes in and out.
 pub(super) fn traffic(page: &mut Page, broker: &Broker) {
     let totals = broker.totals();
@@ -69,6 +70,8 @@ pub(super) fn traffic(page: &mut Page, broker: &Broker) {
     ] {
         page.single(name, Counter, help, count);
     }
+    let help = "Time of sends, from their arrival until they were as safe as their topics promise.";
+    latency(page, "trefoil_publish_seconds", help, broker.meter().publish_latency());
     let (refused, held) = broker.meter().by_quota();
     page.single("trefoil_quota_refused_total", Counter, "Sends refused because a topic was over its quota.", refused);
     page.single("trefoil_quota_held_total", Counter, "Answers held back because a group was over its quota.", held);
@@ -109,14 +112,7 @@ pub(super) fn timers(page: &mut Page, broker: &Broker) {
     for (name, help, counter) in counters {
         page.single(name, Counter, help, counter.load(Ordering::Relaxed));
     }
-    let (times, help) = (&stats.lateness, "From due to stored where consumers read.");
-    page.histogram(
-        "trefoil_timer_lateness_seconds",
-        help,
-        &Histogram::BOUNDS_MICROS,
-        &times.counts(),
-        times.sum_micros(),
-    );
+    latency(page, "trefoil_timer_lateness_seconds", "From due to stored where consumers read.", &stats.lateness);
 }
 
 /// Topics, queues and how far groups are.
