@@ -29,12 +29,13 @@ func scenarios() []scenario {
 	all = append(all, consumeScenarios()...)
 	all = append(all, retryScenarios()...)
 	all = append(all, classicScenarios()...)
+	all = append(all, timerScenarios()...)
 	return append(all, adminScenarios()...)
 }
 
 func main() {
 	nameServer := flag.String("namesrv", "127.0.0.1:9876", "address of the name server")
-	apache := flag.Bool("apache", false, "the brokers are Apache's: what they lose is not held against them")
+	apache := flag.Bool("apache", false, "the brokers are Apache's: where they are known to do less, less is expected")
 	threads := flag.Int("threads", 8, "scenarios that run side by side")
 	what := parse()
 	if os.Getenv("ROCKETMQ_GO_LOG_LEVEL") == "" {

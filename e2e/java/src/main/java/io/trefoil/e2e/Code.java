@@ -9,6 +9,7 @@ final class Code {
     static final int QUERY_NOT_FOUND = 22;
     static final int INVALID_PARAMETER = 29;
     static final int CONSUMER_NOT_ONLINE = 206;
+    static final int ILLEGAL_OPERATION = 604;
     /** Raised by the client itself. */
     static final int NO_ROUTE = 10005;
 

@@ -12,6 +12,8 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 /** The cluster under test and the clients that all scenarios share. */
 final class Endpoint implements AutoCloseable {
     final String nameServer;
+    /** The brokers are Apache's: where they are known to do less, the scenarios expect less. */
+    boolean apache;
     /** Part of every name, so that runs never meet. */
     final String run;
     final DefaultMQAdminExt admin;

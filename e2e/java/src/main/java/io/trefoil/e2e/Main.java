@@ -67,6 +67,7 @@ public final class Main {
         PushScenarios.list(new Scenario.Area("push", all));
         PullScenarios.list(new Scenario.Area("pull", all));
         RetryScenarios.list(new Scenario.Area("retry", all));
+        TimerScenarios.list(new Scenario.Area("timers", all));
         QueryScenarios.list(new Scenario.Area("query", all));
         TopicScenarios.list(new Scenario.Area("topics", all));
         GroupScenarios.list(new Scenario.Area("groups", all));
@@ -109,6 +110,7 @@ public final class Main {
         List<Scenario> chosen = chosen();
         long begin = System.nanoTime();
         try (Endpoint endpoint = new Endpoint(options.nameServer())) {
+            endpoint.apache = options.has("apache");
             ExecutorService side = Executors.newFixedThreadPool(options.number("threads", 6));
             List<Future<?>> running = new ArrayList<>();
             chosen.stream().filter(s -> !s.alone()).forEach(s -> running.add(side.submit(() -> play(endpoint, s))));

@@ -8,7 +8,7 @@ import java.util.Set;
 
 /** The command line: words, `--name value` and `--flag`. */
 record Options(List<String> what, Map<String, String> values) {
-    private static final Set<String> FLAGS = Set.of("verbose", "facts");
+    private static final Set<String> FLAGS = Set.of("verbose", "facts", "apache");
     private static final Set<String> VALUES =
         Set.of("namesrv", "threads", "skip", "topic", "queues", "producers", "seconds", "file", "size");
 

@@ -3,11 +3,13 @@ package io.trefoil.e2e;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
@@ -25,6 +27,7 @@ final class RetryScenarios {
         area.add("retry-to-dead-letter", RetryScenarios::deadLetter);
         area.add("retry-dead-letter-at-once", RetryScenarios::deadAtOnce);
         area.add("retry-send-back-by-pull", RetryScenarios::sendBack);
+        area.add("retry-resent", RetryScenarios::resent);
     }
 
     /** A consumer that refuses each message `refusals` times, with the given delay level. */
@@ -124,5 +127,26 @@ final class RetryScenarios {
         Check.equal("m0", Stage.text(again), "body");
         Check.equal(1, again.getReconsumeTimes(), "reconsume times");
         Check.equal(new TreeSet<>(List.of("m0", "m1")), seen.bodies(), "bodies");
+    }
+
+    /** What operators put into the retry topic of a group comes to that group alone, as from the topic it names. */
+    private static void resent(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        Collected seen = new Collected();
+        Collected elsewhere = new Collected();
+        stage.prepareRetries("g", topic);
+        stage.collect("g", topic, "A", seen);
+        stage.collect("other", topic, "*", elsewhere);
+        Message message = new Message("%RETRY%" + stage.name("g"), "A", "key", Stage.bytes("again"));
+        MessageAccessor.putProperty(message, "RETRY_TOPIC", topic);
+        message.putUserProperty("mine", "kept");
+        stage.producer.send(message);
+        seen.awaitExactly(Set.of("again"));
+        MessageExt got = seen.all().get(0);
+        Check.equal(topic, got.getTopic(), "topic that the listener sees");
+        Check.equal(0, got.getReconsumeTimes(), "reconsume times");
+        Check.equal("key", got.getKeys(), "keys");
+        Check.equal("kept", got.getUserProperty("mine"), "property");
+        Check.equal(0, elsewhere.size(), "deliveries to another group");
     }
 }

@@ -2,6 +2,8 @@ package io.trefoil.e2e;
 
 import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.common.subscription.SubscriptionGroupConfig;
 
@@ -49,5 +51,20 @@ final class Versioned {
 
     /** There is no such way in 4.x. */
     static void setSecondNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
+    }
+
+    /** There is no recall and no retry policy in 4.x. */
+    static final boolean CAN_RECALL = false;
+
+    static String handle(SendResult sent) {
+        return null;
+    }
+
+    static String recall(DefaultMQProducer producer, String topic, SendResult sent) {
+        throw new UnsupportedOperationException();
+    }
+
+    static SubscriptionGroupConfig pacedGroup(String name, long... pauses) {
+        throw new UnsupportedOperationException();
     }
 }

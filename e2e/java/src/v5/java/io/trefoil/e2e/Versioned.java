@@ -2,7 +2,12 @@ package io.trefoil.e2e;
 
 import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
+import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicyType;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 
 /** What has to be constructed by name and lives in another package in 4.x. */
@@ -51,5 +56,26 @@ final class Versioned {
 
     static void setSecondNamespace(org.apache.rocketmq.client.ClientConfig client, String space) {
         client.setNamespaceV2(space);
+    }
+
+    /** Timed messages can be taken back, and groups have retry policies. */
+    static final boolean CAN_RECALL = true;
+
+    static String handle(SendResult sent) {
+        return sent.getRecallHandle();
+    }
+
+    static String recall(DefaultMQProducer producer, String topic, SendResult sent) throws Exception {
+        return producer.recallMessage(topic, sent.getRecallHandle());
+    }
+
+    /** A group that waits so long before its retries, in ms. */
+    static SubscriptionGroupConfig pacedGroup(String name, long... pauses) {
+        var policy = new GroupRetryPolicy();
+        policy.setType(GroupRetryPolicyType.CUSTOMIZED);
+        policy.setCustomizedRetryPolicy(new CustomizedRetryPolicy(pauses));
+        var group = group(name);
+        group.setGroupRetryPolicy(policy);
+        return group;
     }
 }
