@@ -222,3 +222,60 @@ fn memory_is_bounded_however_many_wait() {
     }
     assert!(case.index.counts().is_empty());
 }
+
+/// Files as version 1 wrote them are read by today's code.
+mod fixture {
+    use super::*;
+    use std::path::PathBuf;
+
+    const FIXTURE: Limits =
+        Limits { flush_items: 200, memory_items_max: 400, checkpoint_records: 1000, near_max: 64, runs_max: 8 };
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timer-v1")
+    }
+
+    fn nth(nth: u64) -> Pending {
+        let topic = if nth.is_multiple_of(3) { model::java_hash("orders") } else { -7 };
+        Pending { due: Due { at: 1_795_000_000_000 + (nth as i64 * 7919) % 1000, position: 88 + 240 * nth }, topic }
+    }
+
+    fn expected() -> BTreeMap<Due, i32> {
+        (50..350).map(nth).map(|pending| (pending.due, pending.topic)).collect()
+    }
+
+    #[test]
+    #[ignore = "makes the files that the other test reads; only for a new version, into a new folder"]
+    fn write_fixture() {
+        let mut index = Index::open(rt::Host::real().disk, folder(), FIXTURE).unwrap();
+        (0..200).for_each(|n| index.add(nth(n)));
+        index.set_applied(200, nth(199).due.position);
+        let done = index.job().unwrap().run().unwrap();
+        index.install(done);
+        (0..50).for_each(|n| index.remove(nth(n)));
+        (200..350).for_each(|n| index.add(nth(n)));
+        index.set_applied(351, nth(350).due.position);
+        let done = index.job().unwrap().run().unwrap();
+        index.install(done);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "fixtures are copied with plain files")]
+    fn version_1_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(folder()).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let index = Index::open(rt::Host::real().disk, dir.path().to_owned(), FIXTURE).unwrap();
+        assert_eq!(index.applied(), (351, nth(350).due.position));
+        let mut found = BTreeMap::new();
+        let scanned = index.scan(Due::MIN, |pending| {
+            found.insert(pending.due, pending.topic);
+            ControlFlow::Continue(())
+        });
+        scanned.unwrap();
+        assert_eq!(found, expected());
+        assert_eq!(index.counts().values().sum::<u64>(), 300);
+    }
+}
