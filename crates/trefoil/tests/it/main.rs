@@ -170,7 +170,7 @@ fn dead_letters_go_back_to_their_group_once() {
     node.check("dead-letter list", "", &["no group has dead letters"]);
     node.check_fails("dead-letter show g", "no dead letter of the group 'g' is stored");
     for body in ["one", "two", "three"] {
-        let died = format!("produce %DLQ%g {body} --tag a --property RETRY_TOPIC=t --property mine=kept");
+        let died = format!("produce %DLQ%g {body} --queue 0 --tag a --property RETRY_TOPIC=t --property mine=kept");
         node.check(&died, "", &["broker-a"]);
     }
     let id = node.field("dead-letter show g --max 1", "id");
