@@ -4,13 +4,13 @@ use super::client::subscription_body;
 use super::table::{Outcome, Request};
 use super::topic::{page, version_body};
 use crate::reply::Reply;
-use ::broker::GroupDeletion;
+use ::broker::{GroupDeletion, QueueLag};
 use model::{BrokerId, Group, GroupConfig, RetryPolicy, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::remoting::body::{
-    ConsumeStats, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, Opaque, QueueTimeSpan, SubscriptionAnswer,
-    SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
+    ConsumeStats, ConsumeStatsList, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, Opaque, QueueTimeSpan,
+    SubscriptionAnswer, SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
 };
 use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
@@ -129,10 +129,42 @@ pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
     let only = ask.topic.filter(|topic| !topic.is_empty()).map(Topic::from_stored);
     let broker = Arc::clone(&request.broker);
     let lags = request.broker.host().run_blocking(move || broker.lag(&group, only.as_ref())).await?;
-    let broker_name = &request.broker.options().broker_name;
+    let body = consume_stats(lags, &request.broker.options().broker_name);
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+}
+
+/// How far all groups are; with `is_order` only in topics whose queues are in order.
+pub(super) async fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::GetBrokerConsumeStats::parse(&header.fields)?;
+    let broker = Arc::clone(&request.broker);
+    let all = move || -> Result<ConsumeStatsList, Reply> {
+        let groups: Vec<Group> = broker.metadata().read().groups.keys().cloned().collect();
+        let (mut consume_stats_list, mut total_diff) = (Vec::new(), 0);
+        for group in groups {
+            let mut of_group = Vec::new();
+            for topic in broker.topics_of_group(&group) {
+                let Some(state) = broker.topic(topic.as_str()) else { continue };
+                if ask.is_order && !state.config.order {
+                    continue;
+                }
+                let lags = broker.lag(&group, Some(&topic))?;
+                let lag = |lag: &QueueLag| lag.broker_offset.0 as i64 - lag.consumer_offset.0 as i64;
+                total_diff += lags.iter().map(lag).sum::<i64>();
+                of_group.push(consume_stats(lags, &broker.options().broker_name));
+            }
+            consume_stats_list.push(BTreeMap::from([(group.to_string(), of_group)]));
+        }
+        let broker_addr = Some(broker.options().advertised.to_string());
+        Ok(ConsumeStatsList { consume_stats_list, broker_addr, total_diff, total_inflight_diff: 0 })
+    };
+    let body = request.broker.host().run_blocking(all).await?;
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+}
+
+fn consume_stats(lags: Vec<QueueLag>, broker_name: &str) -> ConsumeStats {
     let table = lags.into_iter().map(|lag| {
         let key = MessageQueue {
-            broker_name: broker_name.clone(),
+            broker_name: broker_name.to_owned(),
             queue_id: lag.queue.0 as i32,
             topic: lag.topic.to_string(),
         };
@@ -144,8 +176,7 @@ pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
         };
         (key, offsets)
     });
-    let body = ConsumeStats { offset_table: table.collect(), consume_tps: 0.0 };
-    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+    ConsumeStats { offset_table: table.collect(), consume_tps: 0.0 }
 }
 
 pub(super) async fn time_span(request: &Request, header: &Header<'_>) -> Outcome {

@@ -1,14 +1,19 @@
 //! Messages by their place and by their keys.
 
+use super::client::subscription_body;
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
 use bytes::BytesMut;
-use model::{PhysicalOffset, Topic};
+use model::{PhysicalOffset, QueueOffset, Topic};
+use wire::remoting::body::{ConsumeQueueEntry, ConsumeQueuePage};
 use wire::remoting::header::Header;
+use wire::remoting::loose_json::{Dialect, to_vec};
 use wire::remoting::{ResponseCode, request};
 
 /// Most messages that one query gives.
 const MESSAGES_MAX: usize = 1024;
+/// Most entries of a queue that one query gives.
+const ENTRIES_MAX: usize = 4096;
 
 pub(super) async fn view(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::ViewMessage::parse(&header.fields)?;
@@ -48,4 +53,37 @@ pub(super) async fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
         .with_field("indexLastUpdateTimestamp", request.broker.now().0)
         .with_field("indexLastUpdatePhyoffset", positions.committed)
         .with_body(body.freeze()))
+}
+
+/// Entries of a queue as they are in the index, and whether a group's subscription wants them.
+pub(super) async fn consume_queue(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::QueryConsumeQueue::parse(&header.fields)?;
+    let queue = request.broker.queue(ask.topic, ask.queue_id)?;
+    let group = ask.consumer_group.filter(|group| !group.is_empty());
+    let view = group.and_then(|group| request.broker.consumers(group));
+    let subscription = view.and_then(|view| view.subscription(ask.topic));
+    let (min, max) = (queue.min_offset(), queue.max_offset());
+    let from = QueueOffset(u64::try_from(ask.index).unwrap_or(0).clamp(min.0, max.0));
+    let count = usize::try_from(ask.count).unwrap_or(0).min(ENTRIES_MAX);
+    let read = move || {
+        let mut entries = Vec::new();
+        queue.entries(from, count, &mut entries).map(|()| entries)
+    };
+    let entries = request.broker.host().run_blocking(read).await?;
+    let wants = |tag_hash| subscription.as_ref().is_none_or(|subscription| subscription.filter.wants(tag_hash));
+    let data = entries.iter().map(|entry| ConsumeQueueEntry {
+        physic_offset: entry.physical.0 as i64,
+        physic_size: entry.size as i32,
+        tags_code: i64::from(entry.tag_hash),
+        eval: wants(entry.tag_hash),
+        msg: None,
+    });
+    let body = ConsumeQueuePage {
+        queue_data: data.collect(),
+        subscription_data: subscription.as_deref().map(subscription_body),
+        filter_data: None,
+        max_queue_index: max.0 as i64,
+        min_queue_index: min.0 as i64,
+    };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
 }

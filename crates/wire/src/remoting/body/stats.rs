@@ -60,6 +60,28 @@ body! {
         total_inflight_diff: i64,
     }
 
+    /// Answer of `QUERY_CONSUME_QUEUE`.
+    pub struct ConsumeQueuePage {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscription_data: Option<SubscriptionData>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filter_data: Option<String>,
+        queue_data: Vec<ConsumeQueueEntry>,
+        max_queue_index: i64,
+        min_queue_index: i64,
+    }
+
+    /// One entry of a queue: where its record is, and whether a group's subscription wants it.
+    #[derive(Eq)]
+    pub struct ConsumeQueueEntry {
+        physic_offset: i64,
+        physic_size: i32,
+        tags_code: i64,
+        eval: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        msg: Option<String>,
+    }
+
     /// Answer of `VIEW_BROKER_STATS_DATA`.
     pub struct BrokerStatsData {
         stats_minute: BrokerStatsItem,
