@@ -5,10 +5,12 @@
 //! same run: a violation is repeated by its seed alone.
 //!
 //! The invariants, by their numbers in the project's papers: I1 an acknowledged message is found again, I2 none is
-//! changed or made up, I4 offsets are dense and never reused, I8 timed messages come once and not early, I9 offsets of groups move forward only, I12 derived state
-//! equals a rebuild.
+//! changed or made up, I4 offsets are dense and never reused, I5 a queue is consumed in order and by one at a time, I8 timed
+//! messages come once and not early, I9 offsets of groups move forward only, I11 what is sent back comes again or is a dead
+//! letter, I12 derived state equals a rebuild.
 
 pub mod node;
+pub mod ordered;
 pub mod panics;
 mod seeded;
 pub mod store;

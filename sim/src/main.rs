@@ -38,6 +38,8 @@ enum Level {
     Node,
     /// Timed messages and retries of one broker.
     Timed,
+    /// Orderly consumers, and messages that are sent back.
+    Ordered,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -50,6 +52,10 @@ enum Planted {
     MarkNotJoined,
     TimerRunShort,
     TimersExpire,
+    LockShared,
+    LocksForgotten,
+    SentBackEarly,
+    RetryNotCounted,
 }
 
 impl Level {
@@ -58,6 +64,7 @@ impl Level {
             Self::Store => "",
             Self::Node => "--level node ",
             Self::Timed => "--level timed ",
+            Self::Ordered => "--level ordered ",
         }
     }
 }
@@ -73,6 +80,10 @@ impl Planted {
             Self::MarkNotJoined => PlantedBug::MarkNotJoined,
             Self::TimerRunShort => PlantedBug::TimerRunShort,
             Self::TimersExpire => PlantedBug::TimersExpire,
+            Self::LockShared => PlantedBug::LockShared,
+            Self::LocksForgotten => PlantedBug::LocksForgotten,
+            Self::SentBackEarly => PlantedBug::SentBackEarly,
+            Self::RetryNotCounted => PlantedBug::RetryNotCounted,
         }
     }
 }
@@ -110,6 +121,7 @@ fn main() -> ExitCode {
             Level::Store => sim::store::run(seed, planted),
             Level::Node => sim::node::run(seed, planted),
             Level::Timed => sim::timed::run(seed, planted),
+            Level::Ordered => sim::ordered::run(seed, planted),
         };
         let mut report: Report = run();
         if arguments.twice && !is_repeated(&report, &run()) {

@@ -4,6 +4,7 @@ mod clients;
 mod connection;
 mod ledger;
 mod run;
-mod serve;
+pub(crate) mod serve;
 
+pub(crate) use connection::{Answer, Connection};
 pub use run::run;

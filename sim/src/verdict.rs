@@ -11,12 +11,16 @@ pub enum Invariant {
     Genuine,
     /// I4: offsets are dense, unique, never reused, never move.
     Dense,
+    /// I5: a queue is consumed in order, by one at a time.
+    Ordered,
     /// An atomic batch is there whole or not at all.
     Atomic,
     /// I8: a timed message is never early, comes once, can be cancelled until it is due, and survives any downtime.
     Timely,
     /// I9: the offsets of a group move forward only.
     Forward,
+    /// I11: what is sent back comes again, or is a dead letter, and is counted.
+    Retried,
     /// I12: what is derived from the log equals its rebuild.
     Derived,
     /// Damage is reported, never served, and never invented.
@@ -33,9 +37,11 @@ impl fmt::Display for Invariant {
             Self::Kept => "I1 kept: what was acknowledged is found again",
             Self::Genuine => "I2 genuine: nothing is changed or made up",
             Self::Dense => "I4 dense: offsets have no gap, are never reused and never move",
+            Self::Ordered => "I5 ordered: a queue is consumed in order, by one at a time",
             Self::Atomic => "atomic: a batch is there whole or not at all",
             Self::Timely => "I8 timely: a timed message is never early, comes once or is cancelled, and survives",
             Self::Forward => "I9 forward: offsets of a group move forward only",
+            Self::Retried => "I11 retried: what is sent back comes again as often as allowed, then is a dead letter",
             Self::Derived => "I12 derived: derived state equals its rebuild",
             Self::Honest => "honest: damage is reported, never served, never invented",
             Self::Live => "live: when faults are over, the work goes on",

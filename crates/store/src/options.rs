@@ -79,6 +79,14 @@ pub enum PlantedBug {
     TimerRunShort,
     /// Retention deletes messages that wait for their time.
     TimersExpire,
+    /// A queue that one member holds is given to another one too.
+    LockShared,
+    /// Locks of queues do not outlast a restart.
+    LocksForgotten,
+    /// A message that is sent back is acknowledged before it is stored.
+    SentBackEarly,
+    /// A message that is sent back is not counted as consumed once more.
+    RetryNotCounted,
 }
 
 impl Default for Options {

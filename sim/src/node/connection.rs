@@ -13,7 +13,7 @@ use wire::remoting::{Encoding, FrameWriter, Header, Limits, RawFrame, RequestCod
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// An open connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     received: BytesMut,
     encoding: Encoding,
@@ -21,28 +21,28 @@ pub(super) struct Connection {
 }
 
 /// What a node answered.
-pub(super) struct Answer {
-    pub(super) code: ResponseCode,
-    pub(super) remark: String,
+pub(crate) struct Answer {
+    pub(crate) code: ResponseCode,
+    pub(crate) remark: String,
     fields: BTreeMap<String, String>,
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
     /// A number among the fields.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.fields.get(name)?.parse().ok()
     }
 }
 
 impl Connection {
-    pub(super) async fn open(host: &Host, addr: SocketAddr, encoding: Encoding) -> io::Result<Self> {
+    pub(crate) async fn open(host: &Host, addr: SocketAddr, encoding: Encoding) -> io::Result<Self> {
         let stream = host.net.connect(addr).await?;
         Ok(Self { stream, received: BytesMut::new(), encoding, opaque: 0 })
     }
 
     /// Sends a request and waits for its answer. After an error the connection is of no use.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         code: RequestCode,
         fields: impl FnOnce(&mut FrameWriter<'_>),

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use store::Store;
 
 /// Where clients find the broker.
-pub(super) const BROKER_PORT: u16 = 10_911;
+pub(crate) const BROKER_PORT: u16 = 10_911;
 
 /// Where clients and brokers find the name server.
-pub(super) const NAME_SERVER_PORT: u16 = 9876;
+pub(crate) const NAME_SERVER_PORT: u16 = 9876;
 
 /// Folder of the messages.
 const STORE_DIR: &str = "/data/store";
@@ -31,7 +31,7 @@ const METADATA_DIR: &str = "/data/metadata";
 const NAMES_DIR: &str = "/data/nameserver";
 
 /// A store of small files, so that short runs see many of them. Flush is the default: an acknowledgement is durable.
-pub(super) fn store_options(random: &SeededRandom) -> store::Options {
+pub(crate) fn store_options(random: &SeededRandom) -> store::Options {
     let pick = |among: &[u64]| among[random.index(among.len())];
     store::Options {
         dir: PathBuf::from(STORE_DIR),
@@ -44,7 +44,7 @@ pub(super) fn store_options(random: &SeededRandom) -> store::Options {
 }
 
 /// Starts a name server and its door; they run until the host crashes.
-pub(super) async fn start_name_server(host: Host, ip: IpAddr) -> Result<()> {
+pub(crate) async fn start_name_server(host: Host, ip: IpAddr) -> Result<()> {
     let metadata = Metadata::open(&host, NAMES_DIR, metadata::Options::default())?;
     let name_server = NameServer::new(&host, metadata);
     let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
@@ -57,7 +57,7 @@ pub(super) async fn start_name_server(host: Host, ip: IpAddr) -> Result<()> {
 }
 
 /// Starts broker, door and registration; they run until the host crashes.
-pub(super) async fn start_broker(host: Host, ip: IpAddr, names: IpAddr, options: store::Options) -> Result<()> {
+pub(crate) async fn start_broker(host: Host, ip: IpAddr, names: IpAddr, options: store::Options) -> Result<()> {
     let addr = SocketAddr::new(ip, BROKER_PORT);
     let (store, recovered) = Store::open(&host, options).context("the store does not open")?;
     anyhow::ensure!(recovered.damages.is_empty(), "damage that nobody did: {:?}", recovered.damages);

@@ -74,6 +74,12 @@ impl Broker {
             false => self.retry_after(&config, record.reconsume_times, ask.delay_level),
         };
         let properties = sent_back_properties(&record, next);
+        let reconsume_times = record.reconsume_times + 1;
+        #[cfg(feature = "planted-bugs")]
+        let reconsume_times = match self.store().has_bug(store::PlantedBug::RetryNotCounted) {
+            true => record.reconsume_times,
+            false => reconsume_times,
+        };
         let send = Publish {
             topic: Cow::Owned(topic.as_str().to_owned()),
             default_topic: Cow::Borrowed(""),
@@ -82,7 +88,7 @@ impl Broker {
             sys_flag: record.sys_flag,
             born_timestamp: record.born_timestamp,
             born_host: record.born_host,
-            reconsume_times: record.reconsume_times + 1,
+            reconsume_times,
             // The decision is made: the retry topic must not look at the limit again.
             max_reconsume_times: Some(i32::MAX),
             content: Content::Single(BatchPart {
@@ -91,6 +97,15 @@ impl Broker {
                 body: Bytes::copy_from_slice(record.body),
             }),
         };
+        #[cfg(feature = "planted-bugs")]
+        if self.store().has_bug(store::PlantedBug::SentBackEarly) {
+            let broker = Arc::clone(self);
+            rt::spawn(async move {
+                rt::sleep(std::time::Duration::from_secs(1)).await;
+                drop(broker.publish(vec![send]).await);
+            });
+            return Ok(());
+        }
         let mut receipts = self.publish(vec![send]).await;
         receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))?;
         Ok(())

@@ -19,12 +19,17 @@ impl Broker {
         queues: Vec<(Topic, QueueId)>,
     ) -> Result<Vec<(Topic, QueueId)>, AdminError> {
         let by = Locker { group, client_id, cohort: self.groups().cohort_of(group.as_str(), member) };
-        let (now, mut taken, mut held) = (self.now(), Vec::new(), Vec::new());
-        {
+        let (now, mut taken, mut held) = (self.host().clock.monotonic(), Vec::new(), Vec::new());
+        let keeping = {
             let mut locks = self.locks().lock();
             for place in queues {
                 let is_idle = |cohort: u32| self.groups().is_idle(group.as_str(), cohort, place.0.as_str());
                 let locked = locks.lock(by, &place, &is_idle, now);
+                #[cfg(feature = "planted-bugs")]
+                let locked = match self.store().has_bug(store::PlantedBug::LockShared) {
+                    true => Locked::Renewed,
+                    false => locked,
+                };
                 if locked == Locked::Taken {
                     taken.push((place.0.clone(), place.1, client_id.to_owned()));
                 }
@@ -32,10 +37,16 @@ impl Broker {
                     held.push(place);
                 }
             }
-        }
-        if !taken.is_empty() {
-            let change = Change::QueueLocks { group: group.clone(), taken, freed: Vec::new() };
-            self.metadata().propose(change).await.map_err(|error| AdminError::Metadata(error.to_string()))?;
+            // Still under the lock: changes must reach the journal in the order in which they were made.
+            (!taken.is_empty()).then(|| {
+                let change = Change::QueueLocks { group: group.clone(), taken: taken.clone(), freed: Vec::new() };
+                self.metadata().propose(change)
+            })
+        };
+        if let Some(keeping) = keeping {
+            keeping.await.map_err(|error| AdminError::Metadata(error.to_string()))?;
+            let mut locks = self.locks().lock();
+            taken.into_iter().for_each(|(topic, queue, _)| locks.keep(group, &(topic, queue), client_id));
         }
         Ok(held)
     }
@@ -44,22 +55,26 @@ impl Broker {
     pub fn unlock_queues(&self, group: &Group, client_id: &str, queues: Vec<(Topic, QueueId)>) {
         let mut locks = self.locks().lock();
         let freed: Vec<_> = queues.into_iter().filter(|place| locks.unlock(group, place, client_id)).collect();
-        drop(locks);
         self.forget_locks(group, freed);
     }
 
     /// Frees what its holders can no longer believe to have.
     pub(crate) fn expire_locks(&self) {
-        let freed = self.locks().lock().expire(self.now());
+        let freed = {
+            let mut locks = self.locks().lock();
+            let freed = locks.expire(self.host().clock.monotonic());
+            freed.iter().for_each(|(group, places)| self.forget_locks(group, places.clone()));
+            freed
+        };
         for (group, places) in freed {
             tracing::info!(%group, queues = places.len(), "queues whose holder is gone are free");
-            self.forget_locks(&group, places);
             if let Some(view) = self.groups().get(group.as_str()) {
                 view.notify(&group);
             }
         }
     }
 
+    /// To be called under the lock of the locks: changes must reach the journal in the order in which they were made.
     fn forget_locks(&self, group: &Group, freed: Vec<(Topic, QueueId)>) {
         if freed.is_empty() {
             return;
@@ -73,14 +88,18 @@ impl Broker {
 
     /// Takes over what the metadata kept of members and their queues.
     pub(crate) fn restore_groups(&self) {
-        let (state, now) = (self.metadata().read(), self.now());
+        let (state, now, started) = (self.metadata().read(), self.now(), self.host().clock.monotonic());
         for (group, kept) in &*state.divided {
             self.groups().restore(group, kept, now);
+        }
+        #[cfg(feature = "planted-bugs")]
+        if self.store().has_bug(store::PlantedBug::LocksForgotten) {
+            return;
         }
         let mut locks = self.locks().lock();
         for (group, held) in &*state.locks {
             for (place, client_id) in held {
-                locks.restore(group, place, client_id, now);
+                locks.restore(group, place, client_id, started);
             }
         }
         drop(locks);

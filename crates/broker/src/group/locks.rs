@@ -1,4 +1,5 @@
-//! Locks on queues, by which members of an orderly group keep each other off. A pure state machine: time comes in.
+//! Locks on queues, by which members of an orderly group keep each other off. A pure state machine: time comes in, as the
+//! time since the start, because the wall clock may be set while a client believes in its lock.
 //!
 //! A client believes in a lock for 30 s after it was last renewed, and renews every 20 s. So a lock of a client that is
 //! connected but silent is free after 60 s; one whose holder's connection is closed, or that was held before a restart of
@@ -9,7 +10,6 @@
 //! of a topic must let go of its queues, and until it has, nobody else gets them.
 
 use model::{Group, QueueId, Topic};
-use rt::Timestamp;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,13 +23,15 @@ type Place = (Topic, QueueId);
 struct Lock {
     client_id: String,
     cohort: u32,
-    renewed: Timestamp,
+    renewed: Duration,
     is_gone: bool,
+    /// It is durable: until then, asking for it again is no mere renewal.
+    is_kept: bool,
 }
 
 impl Lock {
-    fn is_free(&self, now: Timestamp) -> bool {
-        now.since(self.renewed) > if self.is_gone { EXPIRY_GONE } else { EXPIRY }
+    fn is_free(&self, now: Duration) -> bool {
+        now.saturating_sub(self.renewed) > if self.is_gone { EXPIRY_GONE } else { EXPIRY }
     }
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct Locker<'a> {
 /// What became of a wish for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locked {
-    /// The client has it, and did not before.
+    /// The client has it, and that is to be made durable.
     Taken,
     /// The client still has it.
     Renewed,
@@ -66,7 +68,7 @@ impl QueueLocks {
         by: Locker<'_>,
         place: &Place,
         is_idle: &dyn Fn(u32) -> bool,
-        now: Timestamp,
+        now: Duration,
     ) -> Locked {
         let locks = self.0.entry(by.group.clone()).or_default().entry(place.clone()).or_default();
         locks.retain(|lock| !lock.is_free(now));
@@ -79,17 +81,23 @@ impl QueueLocks {
         if locks.iter().any(in_the_way) {
             return Locked::Refused;
         }
-        let lock = Lock { client_id: by.client_id.to_owned(), cohort: by.cohort, renewed: now, is_gone: false };
         match locks.iter_mut().find(|lock| lock.client_id == by.client_id) {
             Some(held) => {
-                *held = lock;
-                Locked::Renewed
+                (held.cohort, held.renewed, held.is_gone) = (by.cohort, now, false);
+                if held.is_kept { Locked::Renewed } else { Locked::Taken }
             }
             None => {
-                locks.push(lock);
+                let client_id = by.client_id.to_owned();
+                locks.push(Lock { client_id, cohort: by.cohort, renewed: now, is_gone: false, is_kept: false });
                 Locked::Taken
             }
         }
+    }
+
+    /// A lock of a client is durable, if the client still has it.
+    pub(crate) fn keep(&mut self, group: &Group, place: &Place, client_id: &str) {
+        let locks = self.0.get_mut(group).and_then(|locks| locks.get_mut(place)).into_iter().flatten();
+        locks.filter(|lock| lock.client_id == client_id).for_each(|lock| lock.is_kept = true);
     }
 
     /// Gives a queue back; true if the client had it.
@@ -107,13 +115,14 @@ impl QueueLocks {
     }
 
     /// Takes over what was held before a restart.
-    pub(crate) fn restore(&mut self, group: &Group, place: &Place, client_id: &str, now: Timestamp) {
-        let lock = Lock { client_id: client_id.to_owned(), cohort: 0, renewed: now, is_gone: true };
+    pub(crate) fn restore(&mut self, group: &Group, place: &Place, client_id: &str, now: Duration) {
+        let client_id = client_id.to_owned();
+        let lock = Lock { client_id, cohort: 0, renewed: now, is_gone: true, is_kept: true };
         self.0.entry(group.clone()).or_default().entry(place.clone()).or_default().push(lock);
     }
 
     /// Forgets locks that have expired, and gives them.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<(Group, Vec<Place>)> {
+    pub(crate) fn expire(&mut self, now: Duration) -> Vec<(Group, Vec<Place>)> {
         let mut freed = Vec::new();
         self.0.retain(|group, places| {
             let mut of_group = Vec::new();
@@ -158,10 +167,13 @@ mod tests {
             Self { locks: QueueLocks::default(), group: Group::new("g").unwrap(), place, idle: None }
         }
 
-        fn check(&mut self, client_id: &str, cohort: u32, at: i64, expected: Locked) {
+        fn check(&mut self, client_id: &str, cohort: u32, at: u64, expected: Locked) {
             let idle = self.idle;
             let by = Locker { group: &self.group, client_id, cohort };
-            let locked = self.locks.lock(by, &self.place, &|cohort| idle == Some(cohort), Timestamp(at));
+            let locked = self.locks.lock(by, &self.place, &|cohort| idle == Some(cohort), Duration::from_millis(at));
+            if locked == Locked::Taken {
+                self.locks.keep(&self.group, &self.place, client_id);
+            }
             assert_eq!(locked, expected, "{client_id} at {at}");
         }
     }
@@ -191,13 +203,27 @@ mod tests {
         table.locks.gone(&table.group, "b");
         table.check("b", 0, 60_000, Locked::Renewed);
         table.check("a", 0, 100_000, Locked::Refused);
-        assert_eq!(table.locks.expire(Timestamp(120_001)), [(table.group.clone(), vec![table.place.clone()])]);
+        assert_eq!(
+            table.locks.expire(Duration::from_millis(120_001)),
+            [(table.group.clone(), vec![table.place.clone()])]
+        );
+    }
+
+    #[test]
+    fn what_is_not_durable_yet_is_no_renewal() {
+        let mut table = Table::new();
+        let by = Locker { group: &table.group, client_id: "a", cohort: 0 };
+        for _ in 0..2 {
+            assert_eq!(table.locks.lock(by, &table.place, &|_| false, Duration::ZERO), Locked::Taken);
+        }
+        table.locks.keep(&table.group, &table.place, "a");
+        table.check("a", 0, 1, Locked::Renewed);
     }
 
     #[test]
     fn locks_of_before_a_restart_hold_until_their_holders_gave_up() {
         let mut table = Table::new();
-        table.locks.restore(&table.group, &table.place, "a", Timestamp(0));
+        table.locks.restore(&table.group, &table.place, "a", Duration::from_millis(0));
         table.check("b", 0, 5_000, Locked::Refused);
         table.check("a", 0, 6_000, Locked::Renewed);
         table.check("b", 0, 40_000, Locked::Refused);
