@@ -4,7 +4,6 @@ use crate::e2e::{self, Client};
 use crate::node::{self, Node};
 use crate::shell::command;
 use anyhow::{Result, bail};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Child;
@@ -35,7 +34,7 @@ pub(crate) fn run(rounds: u32) -> Result<()> {
     let mut slowest = Duration::ZERO;
     for round in 1..=rounds {
         wait_for_more(&acks)?;
-        std::thread::sleep(Duration::from_millis(chance(LIFE_MS)));
+        std::thread::sleep(Duration::from_millis(node::chance(LIFE_MS)));
         node.kill()?;
         let since = Instant::now();
         node = Node::start(&program, &data, &ports)?;
@@ -107,11 +106,6 @@ fn wait_for_more(acks: &Path) -> Result<()> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
-}
-
-fn chance(range: std::ops::Range<u64>) -> u64 {
-    let random = RandomState::new().hash_one(Instant::now().elapsed());
-    range.start + random % (range.end - range.start)
 }
 
 fn lines(path: &Path) -> Result<usize> {

@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod e2e;
 mod node;
+mod order;
 mod shell;
 mod test;
 mod tidy;
@@ -26,6 +27,7 @@ cargo x <command>
   test              everything a user can run; names what it skips for want of a tool (an error where CI=true)
   sim [ARGS]        seeded simulation; 'cargo x sim --help' lists its arguments
   crash [N]         kill -9 at random under load by the Java client, N rounds (default 100)
+  order [N]         kill -9 of the node and of orderly Java consumers, N kills of the node (default 20)
   disk-full         fills the disk of a node, reads everything, makes room
   e2e [java|go]     official clients against a fresh node
   bench             beside the original; needs RMQLOAD=<program> and PEER_DIR=<folder with up and down>
@@ -54,6 +56,7 @@ fn run(args: &[String]) -> Result<()> {
         "test" => test::all(),
         "sim" => cargo(["run", "-q", "--release", "-p", "sim", "--"]).args(rest).run(),
         "crash" => crash::run(rest.first().map_or(Ok(crash::ROUNDS), |rounds| rounds.parse())?),
+        "order" => order::run(rest.first().map_or(Ok(order::KILLS), |kills| kills.parse())?),
         "disk-full" => disk::run(),
         "e2e" => e2e::run(rest.first().map(String::as_str)),
         "bench" => bench::run(),

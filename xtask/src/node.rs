@@ -3,6 +3,7 @@
 use crate::shell::{cargo, command, target};
 use anyhow::{Context as _, Result, bail};
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -110,4 +111,10 @@ pub(crate) fn fresh_dir(name: &str) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&dir)?;
     Ok(dir)
+}
+
+/// A random number of a range.
+pub(crate) fn chance(range: std::ops::Range<u64>) -> u64 {
+    let random = RandomState::new().hash_one(Instant::now());
+    range.start + random % (range.end - range.start)
 }

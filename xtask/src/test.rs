@@ -2,14 +2,17 @@
 
 use crate::e2e::{self, Client};
 use crate::shell::{self, Program, cargo};
-use crate::{crash, disk, node, tidy};
+use crate::{crash, disk, node, order, tidy};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
-/// Seeds in the everyday run.
-const SEEDS: &str = "0..100";
+/// Levels of the simulator in the everyday run, and their seeds.
+const SIMULATIONS: [(&str, &str); 4] =
+    [("store", "0..100"), ("node", "0..100"), ("timed", "0..30"), ("ordered", "0..15")];
 /// Kills in the everyday run.
 const CRASH_ROUNDS: u32 = 5;
+/// Kills of the node in the everyday test of order.
+const ORDER_KILLS: u32 = 2;
 
 /// What happened so far.
 #[derive(Default)]
@@ -101,9 +104,9 @@ fn gate(tally: &mut Tally) {
 pub(crate) fn all() -> Result<()> {
     let mut tally = Tally::default();
     gate(&mut tally);
-    for level in ["store", "node"] {
-        let seeds = cargo(["run", "-q", "-p", "sim", "--", "--seeds", SEEDS, "--level", level]);
-        tally.program(&format!("simulation of {level}s"), seeds);
+    for (level, seeds) in SIMULATIONS {
+        let run = cargo(["run", "-q", "-p", "sim", "--", "--seeds", seeds, "--level", level]);
+        tally.program(&format!("simulation, level {level}"), run);
     }
     tally.step("full disk", |_| disk::run());
     for client in Client::ALL {
@@ -115,7 +118,10 @@ pub(crate) fn all() -> Result<()> {
     }
     match Client::Java.missing() {
         Some(tool) => tally.skip("crash test", tool),
-        None => tally.step("crash test", |_| crash::run(CRASH_ROUNDS)),
+        None => {
+            tally.step("crash test", |_| crash::run(CRASH_ROUNDS));
+            tally.step("order test", |_| order::run(ORDER_KILLS));
+        }
     }
     tally.close()
 }

@@ -12,9 +12,12 @@ import java.util.Random;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 
 /**
  * `order --topic T --file F`: orderly consumers in processes of their own are killed at random while messages are sent by
@@ -24,6 +27,8 @@ final class OrderScenarios {
     private static final int KEYS = 12;
     private static final int CONSUMERS = 3;
     private static final int PAUSE_MS = 10;
+    /** The node may be killed and started meanwhile. */
+    private static final int SEND_LIMIT_MS = 30_000;
     /** One in so many messages is refused once. */
     private static final int REFUSED_ONE_IN = 50;
     /** The last takeover may wait for a lock of 60 s. */
@@ -108,9 +113,21 @@ final class OrderScenarios {
 
     private static void send(DefaultMQProducer producer, String topic, String key, Map<String, Integer> sent) throws Exception {
         int number = sent.getOrDefault(key, 0);
-        producer.send(new Message(topic, "A", Stage.bytes(key + " " + number)),
-            (queues, message, chosen) -> queues.get(Math.floorMod(chosen.hashCode(), queues.size())), key);
-        sent.put(key, number + 1);
+        long deadline = System.currentTimeMillis() + SEND_LIMIT_MS;
+        while (true) {
+            try {
+                producer.send(new Message(topic, "A", Stage.bytes(key + " " + number)),
+                    (queues, message, chosen) -> queues.get(Math.floorMod(chosen.hashCode(), queues.size())), key);
+                sent.put(key, number + 1);
+                return;
+            } catch (MQClientException | MQBrokerException | RemotingException e) {
+                // The node may be down: the same number again, so that a key has no gap.
+                if (System.currentTimeMillis() > deadline) {
+                    throw e;
+                }
+                Thread.sleep(100);
+            }
+        }
     }
 
     private static Process start(Options options) throws Exception {
