@@ -1,7 +1,7 @@
 //! Messages that are delivered at a time: delay levels, delays and delivery times, and retries that wait.
 //!
 //! Such a message is stored once, in the timer topic, with its topic, queue and due time as properties. The one
-//! [owner](owner) reads that topic, keeps the [index](store::timer) of what is pending, and delivers what is due: the
+//! [owner] reads that topic, keeps the [index](store::timer) of what is pending, and delivers what is due: the
 //! messages and one *mark* that names them are one atomic batch of the log, so that after any crash a message is
 //! delivered and marked, or neither. Cancelling is a mark alone. All that ends a message goes through the owner: it is
 //! delivered or cancelled, never both.

@@ -42,14 +42,14 @@ pub struct Stats {
 /// rest.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: [AtomicU64; 13],
+    buckets: [AtomicU64; 14],
     sum_micros: AtomicU64,
 }
 
 impl Histogram {
     /// Upper bounds of the buckets in microseconds.
-    pub const BOUNDS_MICROS: [u64; 12] =
-        [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_000_000];
+    pub const BOUNDS_MICROS: [u64; 13] =
+        [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000];
 
     /// Counts a duration.
     pub fn record(&self, time: Duration) {
@@ -66,7 +66,7 @@ impl Histogram {
 
     /// Counts per bucket (not cumulative).
     #[must_use]
-    pub fn counts(&self) -> [u64; 13] {
+    pub fn counts(&self) -> [u64; 14] {
         std::array::from_fn(|i| self.buckets[i].load(Ordering::Relaxed))
     }
 
