@@ -282,6 +282,7 @@ impl Drive<'_> {
             if poll_write(&mut self.socket, &mut self.output, cx)?.is_pending() {
                 return Ok(self.output.len() + self.connection.outbox_len() <= self.options.inflight_bytes_max);
             }
+            self.output = BytesMut::new();
         }
         // A plain socket has nothing to flush; a TLS one may hold a record back.
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(cx) {
@@ -297,7 +298,13 @@ impl Drive<'_> {
         }
         // Dropping the future when it is not ready loses nothing: it holds no bytes.
         match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
-            Poll::Pending => Ok(Poll::Pending),
+            Poll::Pending => {
+                // Most clients are silent most of the time: they must not hold memory meanwhile.
+                if self.input.is_empty() && self.work.quick.is_empty() {
+                    self.input = BytesMut::new();
+                }
+                Ok(Poll::Pending)
+            }
             Poll::Ready(read) => Ok(Poll::Ready(read?)),
         }
     }

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-/// Room kept for the next answers when the box is empty, in bytes.
-const KEPT_CAPACITY: usize = 64 << 10;
+/// Room taken for the next answers when the box is empty, in bytes; an empty box holds none.
+const CAPACITY: usize = 64 << 10;
 
 /// Encoded frames that the socket has not taken yet.
 #[derive(Default)]
@@ -22,14 +22,15 @@ impl Outbox {
 
     /// Lets `encode` append whole frames.
     pub(super) fn push<T>(&mut self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(CAPACITY);
+        }
         encode(&mut self.bytes)
     }
 
     /// Takes everything, leaving the box empty.
     pub(super) fn take(&mut self) -> BytesMut {
-        let taken = self.bytes.split();
-        self.bytes.reserve(KEPT_CAPACITY);
-        taken
+        std::mem::take(&mut self.bytes)
     }
 }
 
