@@ -86,6 +86,11 @@ impl Broker {
     pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
         Group::new(config.group.as_str())?;
         check_quota(&config.attributes)?;
+        let mut names = config.attributes.keys();
+        if let Some(unknown) = names.find(|name| ![quota::MESSAGES, quota::BYTES].contains(&name.as_str())) {
+            let allowed = format!("{}, {}", quota::MESSAGES, quota::BYTES);
+            return Err(AdminError::Range { what: "attribute", value: unknown.clone(), allowed });
+        }
         let group = config.group.clone();
         let change = Change::GroupSet(config);
         let stored = self.metadata().propose(change).await;
@@ -104,7 +109,9 @@ impl Broker {
             let forgotten = Change::OffsetsForgotten { group: Some(group.clone()), topic: None };
             self.metadata().propose(forgotten).await.map_err(failed)?;
         }
-        self.metadata().propose(Change::GroupDeleted(group)).await.map(drop).map_err(failed)
+        let deleted = self.metadata().propose(Change::GroupDeleted(group.clone())).await;
+        self.forget_group_quota(&group);
+        deleted.map(drop).map_err(failed)
     }
 
     /// Takes a producer's heartbeat.

@@ -97,7 +97,7 @@ pub enum PublishError {
         reason: String,
     },
     /// The topic's quota is used up.
-    #[error("topic '{topic}' is over its quota; send again in {} ms, or raise its attributes quota.*", wait.as_millis())]
+    #[error("topic '{topic}' is over its quota; send again in {} ms, or raise its attributes quota.*", wait.as_millis() + 1)]
     OverQuota {
         /// Its name.
         topic: Topic,

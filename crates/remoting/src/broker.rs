@@ -3,6 +3,7 @@
 //! Sends and pulls, which come by the hundred thousand, are decoded and answered here without detours; everything else
 //! goes through one table from request code to handler.
 
+mod attributes;
 mod callback;
 mod client;
 mod convert;

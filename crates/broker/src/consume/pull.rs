@@ -18,6 +18,9 @@ use store::{Entry, Queue, ReadError, Store};
 const SCAN_STEP: usize = 256;
 /// Entries looked at in one turn; a filter that matches none of them makes the client ask again from there on.
 const SCAN_MAX: usize = 16 * SCAN_STEP;
+/// Longest time for which an answer to a group over its quota is held back: less than clients wait for the answer to a pull,
+/// which is 10 s at least.
+const HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// A request for messages of one queue.
 #[derive(Clone, Debug)]
@@ -86,7 +89,7 @@ pub struct Pulled {
     pub max: QueueOffset,
     /// Broker to ask the next time.
     pub suggested_broker: u64,
-    /// How long the answer is to be held back because the group is over its quota.
+    /// How long the answer is to be held back because the group is over its quota; there are no messages in it then.
     pub hold: Duration,
     entries: Vec<Entry>,
     bytes: usize,
@@ -180,13 +183,13 @@ impl Parked {
             if let Some(next) = self.reader.reset() {
                 return Ok(self.reader.moved_to(next));
             }
-            let mut pulled = self.reader.read()?;
+            let pulled = self.reader.within_quota(self.reader.read()?);
             if self.reader.is_outdated() || !self.reader.hand(&pulled) {
                 return Ok(self.reader.in_vain());
             }
             let goes_on = matches!(pulled.outcome, PullOutcome::NotFound | PullOutcome::NoMatch);
-            if arrived.is_err() || !goes_on {
-                self.reader.count(&mut pulled);
+            if arrived.is_err() || !goes_on || !pulled.hold.is_zero() {
+                self.reader.count(&pulled);
                 return Ok(pulled);
             }
             self.reader.from = pulled.next;
@@ -211,7 +214,7 @@ impl Broker {
         if let Some(next) = reader.reset().or_else(|| reader.enter(&ask.filter)) {
             return Ok(PullStep::Ready(reader.moved_to(next)));
         }
-        let mut pulled = reader.read()?;
+        let pulled = reader.within_quota(reader.read()?);
         if !reader.hand(&pulled) {
             return Ok(PullStep::Ready(reader.in_vain()));
         }
@@ -225,7 +228,7 @@ impl Broker {
                 Ok(PullStep::Parked(Parked { reader: Reader { from: pulled.next, ..reader }, wait }))
             }
             _ => {
-                reader.count(&mut pulled);
+                reader.count(&pulled);
                 Ok(PullStep::Ready(pulled))
             }
         }
@@ -313,16 +316,22 @@ impl Reader {
         resets.redirect(&key, self.from, self.broker.now())
     }
 
-    /// Counts what is handed out, and holds it back if that is too much for the group.
-    fn count(&self, pulled: &mut Pulled) {
-        let (messages, bytes) = (pulled.messages(), pulled.bytes());
-        self.broker.meter().pulled(messages, bytes);
-        if let Some(quota) = self.quota.as_ref().filter(|_| messages > 0) {
-            pulled.hold = quota.take(messages, bytes, self.broker.host().clock.monotonic());
-            if !pulled.hold.is_zero() {
+    /// What was found; nothing yet, to be held back, if the group is over its quota. Its client asks again then: messages that
+    /// came later than a client waits would be paid for and never arrive.
+    fn within_quota(&self, pulled: Pulled) -> Pulled {
+        let Some(quota) = self.quota.as_ref().filter(|_| pulled.messages() > 0) else { return pulled };
+        match quota.try_take(pulled.messages(), pulled.bytes(), self.broker.host().clock.monotonic()) {
+            Ok(()) => pulled,
+            Err(wait) => {
                 self.broker.meter().delayed_by_quota();
+                let nothing = self.pulled(PullOutcome::NoMatch, self.from, pulled.min, pulled.max);
+                Pulled { hold: wait.min(HOLD_MAX), ..nothing }
             }
         }
+    }
+
+    fn count(&self, pulled: &Pulled) {
+        self.broker.meter().pulled(pulled.messages(), pulled.bytes());
     }
 
     fn moved_to(&self, next: QueueOffset) -> Pulled {

@@ -1,12 +1,13 @@
 //! What is refused, held back or hidden when a bound is reached.
 
-use crate::node::{Node, seen};
+use crate::node::Node;
 use broker::{PublishError, PullOutcome};
 use model::{Group, GroupConfig, Topic, TopicConfig};
+use rt::Clock as _;
 use rt::sim::run;
 use std::time::Duration;
 
-fn with_attribute(topic: &str, name: &str, value: &str) -> TopicConfig {
+pub(crate) fn with_attribute(topic: &str, name: &str, value: &str) -> TopicConfig {
     let mut config = TopicConfig::new(Topic::new(topic).unwrap(), 1);
     config.attributes.insert(name.to_owned(), value.to_owned());
     config
@@ -33,19 +34,33 @@ fn a_topic_over_its_quota_refuses_and_takes_again() {
 }
 
 #[test]
-fn a_group_over_its_quota_waits_for_its_answers() {
+fn a_group_over_its_quota_waits_for_its_messages() {
     run(1, |world| async move {
         let node = Node::start(&world).await;
         let mut group = GroupConfig::new(Group::new("slow").unwrap());
         group.attributes.insert("quota.messages-per-second".to_owned(), "1".to_owned());
         node.broker.put_group(group).await.unwrap();
-        for _ in 0..10 {
+        for _ in 0..100 {
             node.send("t", "x").await.unwrap();
         }
-        let first = node.pull("slow", "t", 0, "*").await.unwrap();
-        assert_eq!((first.hold, seen(&first).len()), (Duration::ZERO, 10));
-        let second = node.pull("slow", "t", 0, "*").await.unwrap();
-        assert!(second.hold > Duration::from_secs(5), "{:?}", second.hold);
+        let started = world.clock().monotonic();
+        let (mut offset, mut holds) = (0, 0);
+        while offset < 100 {
+            let pulled = node.pull("slow", "t", offset, "*").await.unwrap();
+            if pulled.hold.is_zero() {
+                assert_eq!(pulled.outcome, PullOutcome::Found);
+            } else {
+                // Less than any client waits, and nothing that could get lost if it did not.
+                assert!(pulled.hold < Duration::from_secs(10), "{:?}", pulled.hold);
+                assert_eq!((pulled.outcome, pulled.messages()), (PullOutcome::NoMatch, 0));
+                holds += 1;
+            }
+            offset = pulled.next.0 as i64;
+            rt::sleep(pulled.hold).await;
+        }
+        let took = world.clock().monotonic() - started;
+        assert!(took > Duration::from_secs(90) && took < Duration::from_secs(110), "{took:?}");
+        assert!(holds > 9, "{holds}");
         assert!(node.pull("free", "t", 0, "*").await.unwrap().hold.is_zero());
     });
 }
@@ -62,6 +77,12 @@ fn wrong_attributes_are_refused() {
             ("no.such.attribute", "1"),
         ] {
             let error = node.broker.put_topic(with_attribute("t", name, value)).await.unwrap_err().to_string();
+            assert!(error.contains(name) || error.contains(value), "{name}={value}: {error}");
+        }
+        for (name, value) in [("quota.messages-per-second", "few"), ("no.such.attribute", "1")] {
+            let mut group = GroupConfig::new(Group::new("g").unwrap());
+            group.attributes.insert(name.to_owned(), value.to_owned());
+            let error = node.broker.put_group(group).await.unwrap_err().to_string();
             assert!(error.contains(name) || error.contains(value), "{name}={value}: {error}");
         }
     });

@@ -1,5 +1,6 @@
 //! Consumer groups: settings, lists and lag.
 
+use super::attributes;
 use super::client::subscription_body;
 use super::table::{Outcome, Request};
 use super::topic::{page, version_body};
@@ -45,6 +46,8 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
     };
     let policy = body.group_retry_policy.map(|policy| serde_json::Value::Object(policy.0).to_string());
     policy.as_deref().map(RetryPolicy::parse).transpose().map_err(|error| refuse(error.to_string()))?;
+    let mut attributes = known.map(|config| config.attributes.clone()).unwrap_or_default();
+    attributes::change_by_map(body.attributes, &mut attributes);
     Ok(GroupConfig {
         group,
         consume_enabled: body.consume_enable,
@@ -62,7 +65,7 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
         notify_members: body.notify_consumer_ids_changed_enable,
         system_flag: body.group_sys_flag,
         consume_timeout_minutes: count("consumeTimeoutMinute", i64::from(body.consume_timeout_minute))?,
-        attributes: body.attributes,
+        attributes,
         forbidden_topics: known.map(|config| config.forbidden_topics.clone()).unwrap_or_default(),
     })
 }

@@ -1,5 +1,6 @@
 //! Topics: settings, lists and progress.
 
+use super::attributes::{self, Attributes};
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
 use ::broker::Broker;
@@ -49,35 +50,19 @@ fn refuse(remark: impl ToString) -> Reply {
     Reply::error(ResponseCode::INVALID_PARAMETER, remark)
 }
 
-/// Applies `+name=value,-name` to attributes.
-fn apply_attributes(text: &str, to: &mut BTreeMap<String, String>) -> Result<(), Reply> {
-    for change in text.split(',').map(str::trim).filter(|change| !change.is_empty()) {
-        match change.split_at_checked(1) {
-            Some(("+", pair)) => {
-                let (name, value) = pair
-                    .split_once('=')
-                    .ok_or_else(|| refuse(format!("attribute '{change}' has no value; write +name=value")))?;
-                to.insert(name.to_owned(), value.to_owned());
-            }
-            Some(("-", name)) => {
-                to.remove(name);
-            }
-            _ => return Err(refuse(format!("attribute '{change}' must begin with + or -"))),
-        }
-    }
-    Ok(())
-}
-
 fn count(name: &str, value: i32) -> Result<u32, Reply> {
     u32::try_from(value).map_err(|_| refuse(format!("{name} is {value}; it must not be negative")))
+}
+
+fn attributes_of(request: &Request, topic: &str) -> Attributes {
+    request.broker.topic(topic).map(|state| state.config.attributes.clone()).unwrap_or_default()
 }
 
 pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::CreateTopic::parse(&header.fields)?;
     let topic = Topic::new(ask.topic).map_err(refuse)?;
-    let known = request.broker.topic(ask.topic);
-    let mut attributes = known.map(|state| state.config.attributes.clone()).unwrap_or_default();
-    apply_attributes(ask.attributes.unwrap_or(""), &mut attributes)?;
+    let mut attributes = attributes_of(request, ask.topic);
+    attributes::change_by_text(ask.attributes.unwrap_or(""), &mut attributes)?;
     let config = TopicConfig {
         topic,
         read_queues: count("readQueueNums", ask.read_queue_nums)?,
@@ -95,10 +80,8 @@ pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
 pub(super) async fn create_list(request: &Request) -> Outcome {
     let list: TopicConfigList = from_slice(&request.frame.body)?;
     for topic in list.topic_config_list {
-        let mut attributes = BTreeMap::new();
-        for (name, value) in topic.attributes {
-            attributes.insert(name.trim_start_matches('+').to_owned(), value);
-        }
+        let mut attributes = attributes_of(request, &topic.topic_name);
+        attributes::change_by_map(topic.attributes, &mut attributes);
         let config = TopicConfig {
             topic: Topic::new(&topic.topic_name).map_err(refuse)?,
             read_queues: count("readQueueNums", topic.read_queue_nums)?,
