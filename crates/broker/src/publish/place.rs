@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::properties;
 use model::record::{Draft, body_crc};
 use std::sync::Arc;
-use store::{Append, Wait};
+use store::{Append, Flush, Wait};
 
 impl Broker {
     /// What a timed message can be taken back by.
@@ -62,7 +62,11 @@ impl Broker {
             body_crc: body_crc(&part.body),
             properties: Bytes::from(text.into_bytes()),
         };
-        let wait = if wish.waits { Wait::Policy } else { Wait::Written };
+        // What waits for its time is as safe as the topic that it is meant for.
+        let wait = match target.queue.flush() {
+            Flush::Sync if wish.waits => Wait::Synced,
+            _ => Wait::Written,
+        };
         Ok(Append { queue, draft, wait, joined })
     }
 

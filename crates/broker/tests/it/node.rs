@@ -13,12 +13,13 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{Flush, Store};
 
 /// A running broker.
 pub(crate) struct Node {
     pub(crate) broker: Arc<Broker>,
     machine: SimHost,
+    flush: Flush,
     _stop: ShutdownTrigger,
 }
 
@@ -33,18 +34,23 @@ pub(crate) struct Seen {
 
 impl Node {
     pub(crate) async fn start(world: &World) -> Self {
-        Self::boot(world.host("broker"), |_| {}).await
+        Self::boot(world.host("broker"), Flush::Sync, |_| {}).await
+    }
+
+    /// With another flush policy than the usual one.
+    pub(crate) async fn start_flushing(world: &World, flush: Flush) -> Self {
+        Self::boot(world.host("broker"), flush, |_| {}).await
     }
 
     pub(crate) async fn start_with(world: &World, set: impl FnOnce(&mut Options) + Send + 'static) -> Self {
-        Self::boot(world.host("broker"), set).await
+        Self::boot(world.host("broker"), Flush::Sync, set).await
     }
 
-    async fn boot(machine: SimHost, set: impl FnOnce(&mut Options) + Send + 'static) -> Self {
+    async fn boot(machine: SimHost, flush: Flush, set: impl FnOnce(&mut Options) + Send + 'static) -> Self {
         let host = machine.boot();
         let (stop, shutdown): (_, Shutdown) = ShutdownTrigger::new();
         let starting = async move {
-            let store_options = store::Options { segment_bytes: 4 << 20, ..store::Options::new("/data") };
+            let store_options = store::Options { segment_bytes: 4 << 20, flush, ..store::Options::new("/data") };
             let (store, _) = Store::open(&host, store_options).unwrap();
             let metadata = Metadata::open(&host, Path::new("/data"), cluster::metadata::Options::default()).unwrap();
             let mut options = Options::new("10.0.0.1:10911".parse().unwrap());
@@ -55,7 +61,7 @@ impl Node {
         };
         // On the machine, so that a crash ends what it starts.
         let broker = machine.spawn(starting).await.unwrap();
-        Self { broker, machine, _stop: stop }
+        Self { broker, machine, flush, _stop: stop }
     }
 
     /// The power goes, and comes back.
@@ -67,7 +73,7 @@ impl Node {
     pub(crate) async fn power_cycle_after(self, time: Duration) -> Self {
         self.machine.crash(Power::Lost);
         rt::sleep(time).await;
-        Self::boot(self.machine.clone(), |_| {}).await
+        Self::boot(self.machine.clone(), self.flush, |_| {}).await
     }
 
     pub(crate) async fn create(&self, topic: &str, queues: u32) {
