@@ -30,6 +30,7 @@ func scenarios() []scenario {
 	all = append(all, retryScenarios()...)
 	all = append(all, classicScenarios()...)
 	all = append(all, timerScenarios()...)
+	all = append(all, quotaScenarios()...)
 	return append(all, adminScenarios()...)
 }
 

@@ -1,155 +1,159 @@
 //! Beside the original: the same work by the same load generator, in turn, and the ratios.
+//!
+//! Where the original has no such feature, or the question is whether one thing disturbs another, the ratio is to another
+//! case of ours. Servers run on core 0, clients on core 1.
+
+mod cold;
+mod load;
+mod peer;
+mod queues;
+mod sends;
+mod table;
+mod timers;
 
 use crate::node::{self, Node};
-use crate::shell::command;
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
+use load::{Load, Side};
+use peer::Peer;
+use std::path::PathBuf;
+use table::Table;
 
-/// Runs of each side, in turn; the median counts.
-const RUNS: usize = 3;
-/// Ports of the peer, away from the usual ones.
-const PEER_NAME_SERVER: u16 = 29876;
-const PEER_BROKER: u16 = 29911;
-/// Seconds of load before anything is measured: the peer is slow until it is warm.
-const WARM_UP_S: &str = "30";
-
-/// One kind of load, and the least ratio of messages per server CPU second that is wanted.
-struct Work {
+/// One kind of work, which may print several lines.
+struct Row {
     name: &'static str,
-    args: &'static [&'static str],
-    is_sync: bool,
-    figure: &'static str,
-    wanted: f64,
+    what: &'static str,
+    run: fn(&mut Bench) -> Result<()>,
 }
 
-const WORKS: [Work; 4] = [
-    Work {
-        name: "send 1 KiB, async flush",
-        args: &["produce", "--create", "-c", "4", "-w", "64", "-s", "1024"],
-        is_sync: false,
-        figure: "msgs_per_server_cpu_s",
-        wanted: 12.0,
-    },
-    Work {
-        name: "send batches of 32, async flush",
-        args: &["produce", "--create", "-c", "4", "-w", "8", "-s", "1024", "--batch", "32"],
-        is_sync: false,
-        figure: "msgs_per_server_cpu_s",
-        wanted: 5.0,
-    },
-    Work {
-        name: "pull a hot backlog",
-        args: &["consume", "--until-end", "-d", "60"],
-        is_sync: false,
-        figure: "msgs_per_server_cpu_s",
-        wanted: 4.0,
-    },
-    Work {
-        name: "send 1 KiB, sync flush, 256 in flight (peer: async)",
-        args: &["produce", "--create", "-c", "4", "-w", "64", "-s", "1024"],
-        is_sync: true,
-        figure: "msgs_per_s",
-        wanted: 1.5,
-    },
+const ROWS: [Row; 10] = [
+    Row { name: "send", what: "sends of 1 KiB, asynchronous flush", run: sends::send },
+    Row { name: "batch", what: "batches of 32, asynchronous flush", run: sends::batch },
+    Row { name: "pull", what: "pulls of a hot backlog", run: sends::pull },
+    Row { name: "sync", what: "sends, synchronous flush against the peer's asynchronous one", run: sends::sync },
+    Row { name: "latency", what: "latencies at half the peer's maximum", run: sends::latency },
+    Row { name: "null", what: "sends against a server that only keeps bytes", run: sends::null },
+    Row { name: "topics", what: "10,000 topics against one", run: sends::topics },
+    Row { name: "timers", what: "timed messages sent and delivered, by the official Java client", run: timers::run },
+    Row { name: "queues", what: "100,000 queues against 100; memory, kill -9 to serving", run: queues::run },
+    Row { name: "cold", what: "sends while a consumer reads from offset 0", run: cold::run },
 ];
 
-/// Runs both sides and prints the ratios.
-pub(crate) fn run() -> Result<()> {
-    let path = |name: &str| {
-        let value = std::env::var_os(name).map(PathBuf::from);
-        value.with_context(|| format!("set {name}: RMQLOAD=<the load generator> PEER_DIR=<folder with up and down>"))
+const HELP: &str = "\
+cargo x bench [ROW…] [--runs N] [--seconds N] [--gib N] [--timers N] [--ours]
+
+  --runs N      runs of each side, in turn; the median counts (3)
+  --seconds N   seconds of one run of sends (10)
+  --gib N       GiB to fill before cold reads (8)
+  --timers N    timed messages of one run (100000)
+  --ours        leaves the peer out
+
+RMQLOAD=<the load generator>, and PEER_DIR=<folder with the peer's up and down> unless --ours. Rows, all by default:
+";
+
+/// How much of everything.
+struct Settings {
+    runs: usize,
+    seconds: u64,
+    gib: u64,
+    timers: u64,
+    is_ours_only: bool,
+}
+
+/// What rows share.
+struct Bench {
+    settings: Settings,
+    load: Load,
+    program: PathBuf,
+    peer_dir: Option<PathBuf>,
+    peer: Option<Peer>,
+    table: Table,
+}
+
+/// Runs the rows that are named, or all, and prints the ratios.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let Some((settings, names)) = settings(args)? else {
+        print!("{HELP}");
+        ROWS.iter().for_each(|row| println!("  {:<9} {}", row.name, row.what));
+        return Ok(());
     };
-    let (load, peer_dir) = (path("RMQLOAD")?, path("PEER_DIR")?);
+    let path = |name: &str, what: &str| {
+        std::env::var_os(name).map(PathBuf::from).with_context(|| format!("set {name}=<{what}>"))
+    };
+    let load = Load::new(path("RMQLOAD", "the load generator")?);
+    let peer_dir = match settings.is_ours_only {
+        true => None,
+        false => Some(path("PEER_DIR", "folder with the peer's up and down; or give --ours")?),
+    };
     let program = node::build()?;
-    let peer = Peer::start(&peer_dir)?;
-    // A cold peer refuses some sends; only what is measured must be clean.
-    if let Err(error) =
-        measure(&load, &peer.addr, peer.pid, &["produce", "--create", "--topic", "warm", "-d", WARM_UP_S])
-    {
-        println!("the peer's warm-up was not clean: {error:#}");
-    }
-    println!("| work | trefoil | peer | ratio | wanted |\n|---|---|---|---|---|");
-    let mut short = Vec::new();
-    for work in &WORKS {
-        let flush = if work.is_sync { "sync" } else { "async" };
-        let node = Node::start(&program, &node::fresh_dir("bench")?, &["--flush".to_owned(), flush.to_owned()])?;
-        let ours = (node.address("broker")?.to_owned(), node.id());
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for at in 0..RUNS {
-            a.push(one(&load, &ours.0, ours.1, work, at)?);
-            b.push(one(&load, &peer.addr, peer.pid, work, at)?);
+    let mut bench = Bench { settings, load, program, peer_dir, peer: None, table: Table::default() };
+    let mut failed = Vec::new();
+    for row in ROWS.iter().filter(|row| names.is_empty() || names.iter().any(|name| name == row.name)) {
+        println!("--- {}: {}", row.name, row.what);
+        if let Err(error) = (row.run)(&mut bench) {
+            println!("{} failed: {error:#}", row.name);
+            failed.push(format!("{}: {error:#}", row.name));
         }
-        let (a, b) = (median(a), median(b));
-        println!("| {} | {a:.0} | {b:.0} | {:.1} | {} |", work.name, a / b, work.wanted);
-        if a / b < work.wanted {
-            short.push(work.name);
-        }
-        node.stop()?;
     }
-    if !short.is_empty() {
-        bail!("less than wanted: {}", short.join("; "));
+    failed.extend(bench.table.close());
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
     }
     Ok(())
 }
 
-fn one(load: &Path, addr: &str, pid: u32, work: &Work, at: usize) -> Result<f64> {
-    let topic = format!("bench-{at}-{}", if work.is_sync { "sync" } else { "async" });
-    if work.args[0] == "consume" {
-        // A backlog that nobody has read yet.
-        measure(load, addr, pid, &["produce", "--create", "--topic", &topic, "--count", "400000"])?;
-    }
-    let report = measure(load, addr, pid, &[work.args, &["--topic", &topic]].concat())?;
-    report.get(work.figure).and_then(Value::as_f64).with_context(|| format!("the report has no {}", work.figure))
-}
-
-/// Server on core 0, client on core 1.
-fn measure(load: &Path, addr: &str, pid: u32, args: &[&str]) -> Result<Value> {
-    command("taskset").args(["-acp", "0", &pid.to_string()]).output()?;
-    let load = load.display().to_string();
-    let (pid, common) = (pid.to_string(), ["-c", "1", &load, "--json"]);
-    let out = command("taskset").args(common).args(args).args(["--broker", addr, "--server-pid", &pid]).output()?;
-    let line = out.lines().last().context("the load generator printed nothing")?;
-    Ok(serde_json::from_str(line)?)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-/// The original, ended when dropped.
-struct Peer {
-    dir: PathBuf,
-    data: PathBuf,
-    addr: String,
-    pid: u32,
-}
-
-impl Peer {
-    fn start(dir: &Path) -> Result<Self> {
-        let data = node::fresh_dir("peer")?;
-        let mut peer = Self { dir: dir.to_owned(), data, addr: format!("127.0.0.1:{PEER_BROKER}"), pid: 0 };
-        peer.script("up", &["--fresh"])?;
-        let pids = std::fs::read_to_string(peer.data.join("pids"))?;
-        let broker =
-            pids.lines().find_map(|line| line.strip_prefix("broker ")).context("the peer's pids have no broker")?;
-        peer.pid = broker.trim().parse()?;
-        Ok(peer)
-    }
-
-    fn script(&self, name: &str, args: &[&str]) -> Result<()> {
-        let script = command(self.dir.join(name)).args(args).env("RMQ_PEER_MODE", "none");
-        let script = script.env("RMQ_PEER_NAMESRV_PORT", &PEER_NAME_SERVER.to_string());
-        let script = script.env("RMQ_PEER_BROKER_PORT", &PEER_BROKER.to_string());
-        script.env("RMQ_PEER_DATA", &self.data.display().to_string()).run()
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        if let Err(error) = self.script("down", &[]) {
-            eprintln!("warning: the peer may still run: {error:#}");
+/// Nothing: help is asked for.
+fn settings(args: &[String]) -> Result<Option<(Settings, Vec<String>)>> {
+    let mut settings = Settings { runs: 3, seconds: 10, gib: 8, timers: 100_000, is_ours_only: false };
+    let mut names = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut number = || -> Result<u64> {
+            let value = args.next().with_context(|| format!("{arg} wants a number"))?;
+            value
+                .parse()
+                .ok()
+                .filter(|number| *number > 0)
+                .with_context(|| format!("{arg} {value} is no number from 1 on"))
+        };
+        match arg.as_str() {
+            "--runs" => settings.runs = usize::try_from(number()?)?,
+            "--seconds" => settings.seconds = number()?,
+            "--gib" => settings.gib = number()?,
+            "--timers" => settings.timers = number()?,
+            "--ours" => settings.is_ours_only = true,
+            "help" | "--help" | "list" => return Ok(None),
+            name if ROWS.iter().any(|row| row.name == name) => names.push(name.to_owned()),
+            other => bail!("there is no row '{other}'; 'cargo x bench list' shows them"),
         }
+    }
+    Ok(Some((settings, names)))
+}
+
+impl Bench {
+    /// A fresh node of ours.
+    fn node(&self, name: &str, flags: &[&str]) -> Result<Node> {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Node::start(&self.program, &node::fresh_dir(name)?, &flags)
+    }
+
+    /// The peer, warm; started when first asked for. Nothing with `--ours`.
+    fn peer(&mut self) -> Result<Option<Side>> {
+        let Some(dir) = &self.peer_dir else { return Ok(None) };
+        let peer = match self.peer.take() {
+            Some(peer) => peer,
+            None => Peer::start(dir, &self.load)?,
+        };
+        let side = peer.side();
+        self.peer = Some(peer);
+        Ok(Some(side))
+    }
+
+    /// Ends the peer, so that the next row has a fresh one.
+    fn end_peer(&mut self) {
+        self.peer = None;
+    }
+
+    fn seconds(&self) -> String {
+        self.settings.seconds.to_string()
     }
 }

@@ -10,8 +10,20 @@ pub(crate) const JAVA_4: &str = "4.9.8";
 const JAVA_5: &str = "5.5.0";
 const MAIN: &str = "io.trefoil.e2e.Main";
 
+/// What the area `bounds` of the Java programs wants of its node (`BoundScenarios.java`).
+const BOUNDS: [&str; 6] =
+    ["--segment-bytes", "32MiB", "--retention-bytes", "64MiB", "--client-requests-per-second", "200"];
+
 /// Header encodings, as the Java clients call them.
 const ENCODINGS: [&str; 2] = ["JSON", "ROCKETMQ"];
+
+/// Programs to be run against a fresh node.
+pub(crate) struct Run {
+    pub(crate) name: String,
+    program: Program,
+    /// Flags of the node.
+    flags: &'static [&'static str],
+}
 
 /// One kind of client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,8 +65,9 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
         if let Some(tool) = client.missing() {
             bail!("the {} clients need '{tool}', which is not here", client.name());
         }
-        for (name, run) in programs(client, true)? {
-            if let Err(error) = against_fresh_node(&program, &name, run, &mut |_| {}) {
+        for run in programs(client, true)? {
+            let name = run.name.clone();
+            if let Err(error) = against_fresh_node(&program, run, &mut |_| {}) {
                 failed.push(format!("{name}: {error:#}"));
             }
         }
@@ -65,13 +78,13 @@ pub(crate) fn run(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Builds what one kind of client needs; gives each run by name. Not `thorough`: each client once.
-pub(crate) fn programs(client: Client, thorough: bool) -> Result<Vec<(String, Program)>> {
+/// Builds what one kind of client needs; gives the runs. Not `thorough`: each client once.
+pub(crate) fn programs(client: Client, thorough: bool) -> Result<Vec<Run>> {
     match client {
         Client::Go => {
             let program = target().join("e2e/go");
             command("go").args(["build", "-o"]).args([&program]).args(["."]).dir(&root().join("e2e/go")).run()?;
-            Ok(vec![("e2e-go".to_owned(), command(program).args(["all"]))])
+            Ok(vec![Run { name: "e2e-go".to_owned(), program: command(program).args(["all"]), flags: &[] }])
         }
         Client::Java => {
             let mut runs = Vec::new();
@@ -79,8 +92,12 @@ pub(crate) fn programs(client: Client, thorough: bool) -> Result<Vec<(String, Pr
                 let jars = java(version)?;
                 for encoding in ENCODINGS.into_iter().filter(|encoding| thorough || *encoding == usual) {
                     let encoding_flag = format!("-Drocketmq.serialize.type={encoding}");
-                    let run = command("java").args(["-cp", &jars, &encoding_flag, MAIN, "all"]);
-                    runs.push((format!("e2e-java-{version}-{}", encoding.to_lowercase()), run));
+                    let run = |area: &str| command("java").args(["-cp", &jars, &encoding_flag, MAIN, area]);
+                    let name = format!("e2e-java-{version}-{}", encoding.to_lowercase());
+                    if encoding == usual {
+                        runs.push(Run { name: format!("{name}-bounds"), program: run("bounds"), flags: &BOUNDS });
+                    }
+                    runs.push(Run { name, program: run("all"), flags: &[] });
                 }
             }
             Ok(runs)
@@ -98,11 +115,11 @@ pub(crate) fn java(version: &str) -> Result<String> {
 }
 
 /// Runs a client against a node of its own, and expects that both end well.
-pub(crate) fn against_fresh_node(program: &Path, name: &str, run: Program, each: &mut dyn FnMut(&str)) -> Result<()> {
-    println!("--- {name}");
-    let dir = node::fresh_dir(name)?;
-    let node = Node::start(program, &dir, &[])?;
-    let run = run.args(["--namesrv", node.address("nameserver")?]);
-    run.watch(each)?;
+pub(crate) fn against_fresh_node(program: &Path, run: Run, each: &mut dyn FnMut(&str)) -> Result<()> {
+    println!("--- {}", run.name);
+    let dir = node::fresh_dir(&run.name)?;
+    let flags: Vec<String> = run.flags.iter().map(|&flag| flag.to_owned()).collect();
+    let node = Node::start(program, &dir, &flags)?;
+    run.program.args(["--namesrv", node.address("nameserver")?]).watch(each)?;
     node.stop()
 }

@@ -30,7 +30,7 @@ cargo x <command>
   order [N]         kill -9 of the node and of orderly Java consumers, N kills of the node (default 20)
   disk-full         fills the disk of a node, reads everything, makes room
   e2e [java|go]     official clients against a fresh node
-  bench             beside the original; needs RMQLOAD=<program> and PEER_DIR=<folder with up and down>
+  bench [ROW…]      beside the original; 'cargo x bench list' shows rows, options and what it needs
   fuzz TARGET [ARGS]  needs a nightly toolchain and cargo-fuzz
   run [ARGS]        'trefoil serve' with these arguments
   gen               rewrites generated pages (docs/options.md)
@@ -59,7 +59,7 @@ fn run(args: &[String]) -> Result<()> {
         "order" => order::run(rest.first().map_or(Ok(order::KILLS), |kills| kills.parse())?),
         "disk-full" => disk::run(),
         "e2e" => e2e::run(rest.first().map(String::as_str)),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest),
         "fuzz" => fuzz(rest),
         "run" => cargo(["run", "--release", "-p", "trefoil", "--", "serve"]).args(rest).run(),
         "gen" => generate(),

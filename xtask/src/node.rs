@@ -5,12 +5,15 @@ use anyhow::{Context as _, Result, bail};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// How long a node may take to end.
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// How often free ports are looked for.
+const FREE_PORT_TRIES: usize = 100;
 
 /// A running node; killed when dropped.
 pub(crate) struct Node {
@@ -111,6 +114,21 @@ pub(crate) fn fresh_dir(name: &str) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&dir)?;
     Ok(dir)
+}
+
+/// A port that is free now, as those beside it are.
+pub(crate) fn free_port(beside: &[i32]) -> Result<u16> {
+    for _ in 0..FREE_PORT_TRIES {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let is_free = |by: &i32| {
+            let port = u16::try_from(i32::from(port) + by).ok();
+            port.is_some_and(|port| TcpListener::bind(("0.0.0.0", port)).is_ok())
+        };
+        if beside.iter().all(is_free) {
+            return Ok(port);
+        }
+    }
+    bail!("no free port found in {FREE_PORT_TRIES} tries")
 }
 
 /// A random number of a range.

@@ -87,14 +87,20 @@ impl Program {
         Ok(())
     }
 
-    /// Runs it and gives its output.
-    pub(crate) fn output(mut self) -> Result<String> {
+    /// Runs it and gives its output; failing is an error.
+    pub(crate) fn output(self) -> Result<String> {
+        let text = self.text();
+        match self.output_of_any_end()? {
+            (output, true) => Ok(output),
+            (_, false) => bail!("failed: {text}"),
+        }
+    }
+
+    /// Runs it and gives its output, and whether it succeeded.
+    pub(crate) fn output_of_any_end(mut self) -> Result<(String, bool)> {
         let text = self.text();
         let output = self.0.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start: {text}"))?;
-        if !output.status.success() {
-            bail!("failed ({}): {text}", output.status);
-        }
-        Ok(String::from_utf8(output.stdout)?)
+        Ok((String::from_utf8(output.stdout)?, output.status.success()))
     }
 
     /// Starts it with its output piped.
@@ -112,6 +118,13 @@ pub(crate) fn succeeds(name: &str, args: &[&str]) -> bool {
 
 /// All files below a folder with an ending, sorted; build output left out.
 pub(crate) fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = all_files(dir)?;
+    found.retain(|path| path.extension().is_some_and(|found| found == extension));
+    Ok(found)
+}
+
+/// All files below a folder, sorted; build output left out.
+pub(crate) fn all_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
@@ -120,8 +133,7 @@ pub(crate) fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
             match path.is_dir() {
                 true if path.file_name().is_some_and(|name| name == "target" || name == ".git") => {}
                 true => dirs.push(path),
-                false if path.extension().is_some_and(|found| found == extension) => found.push(path),
-                false => {}
+                false => found.push(path),
             }
         }
     }

@@ -129,8 +129,9 @@ pub(crate) fn all() -> Result<()> {
 fn clients(client: Client, tally: &mut Tally) -> Result<()> {
     let program = node::build()?;
     let mut failed = Vec::new();
-    for (name, run) in e2e::programs(client, false)? {
-        if let Err(error) = e2e::against_fresh_node(&program, &name, run, &mut |line| tally.count(line)) {
+    for run in e2e::programs(client, false)? {
+        let name = run.name.clone();
+        if let Err(error) = e2e::against_fresh_node(&program, run, &mut |line| tally.count(line)) {
             failed.push(format!("{name}: {error:#}"));
         }
     }

@@ -64,8 +64,18 @@ final class Check {
 
     /** The code that `action` fails with, from whichever exception class the client chose. */
     static Failure fails(String what, Action action) throws Exception {
+        Failure failure = failure(action);
+        if (failure == null) {
+            throw new AssertionError(what + " was accepted");
+        }
+        return failure;
+    }
+
+    /** The same; nothing if `action` does not fail. */
+    static Failure failure(Action action) throws Exception {
         try {
             action.run();
+            return null;
         } catch (Exception e) {
             for (Throwable cause = e; cause != null; cause = cause.getCause()) {
                 if (cause instanceof MQBrokerException broker) {
@@ -77,7 +87,6 @@ final class Check {
             }
             throw e;
         }
-        throw new AssertionError(what + " was accepted");
     }
 
     record Failure(int code, String text) {

@@ -3,6 +3,7 @@ package io.trefoil.e2e;
 /** Response codes by number: the class that names them moved between client generations. */
 final class Code {
     static final int SYSTEM_ERROR = 1;
+    static final int SYSTEM_BUSY = 2;
     static final int MESSAGE_ILLEGAL = 13;
     static final int NO_PERMISSION = 16;
     static final int TOPIC_NOT_EXIST = 17;

@@ -39,7 +39,7 @@ final class Counting {
 
     static int run(Options options) throws Exception {
         Counting counting = new Counting(options);
-        counting.createTopic(options);
+        createTopic(options);
         DefaultMQProducer producer = new DefaultMQProducer("counting");
         producer.setNamesrvAddr(options.nameServer());
         producer.setSendMsgTimeout(SEND_TIMEOUT_MS);
@@ -81,7 +81,8 @@ final class Counting {
         Runtime.getRuntime().halt(0);
     }
 
-    private void createTopic(Options options) throws Exception {
+    static void createTopic(Options options) throws Exception {
+        String topic = options.required("topic");
         DefaultMQAdminExt admin = new DefaultMQAdminExt("counting-admin");
         admin.setNamesrvAddr(options.nameServer());
         admin.setInstanceName("counting-admin");

@@ -13,7 +13,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** `Main <scenario|area|all|list|count|verify|order>… --namesrv host:port`; see ../README.md. */
+/** `Main <scenario|area|all|list|count|verify|order|timing>… --namesrv host:port`; see ../README.md. */
 public final class Main {
     private static final long SCENARIO_LIMIT_S = 120;
     /** Where this process's clients keep logs and local offsets. */
@@ -33,6 +33,7 @@ public final class Main {
             case "list" -> list();
             case "count" -> Counting.run(options);
             case "verify" -> Verify.run(options);
+            case "timing" -> Timing.run(options);
             case "order" -> OrderScenarios.run(options);
             case "order-consumer" -> OrderScenarios.consume(options);
             default -> new Main(options).run();
@@ -64,6 +65,7 @@ public final class Main {
         List<Scenario> all = new ArrayList<>();
         SendScenarios.list(new Scenario.Area("send", all));
         LimitScenarios.list(new Scenario.Area("limits", all));
+        QuotaScenarios.list(new Scenario.Area("quotas", all));
         PushScenarios.list(new Scenario.Area("push", all));
         PullScenarios.list(new Scenario.Area("pull", all));
         RetryScenarios.list(new Scenario.Area("retry", all));
@@ -76,6 +78,7 @@ public final class Main {
         DivisionScenarios.list(new Scenario.Area("divisions", all));
         ScaleScenarios.list(new Scenario.Area("scale", all));
         ClusterScenarios.list(new Scenario.Area("cluster", all));
+        BoundScenarios.list(new Scenario.Area(BoundScenarios.AREA, all));
         Map<String, Scenario> byName = new LinkedHashMap<>();
         for (Scenario scenario : all) {
             if (byName.put(scenario.name(), scenario) != null) {
@@ -95,7 +98,8 @@ public final class Main {
         List<Scenario> chosen = new ArrayList<>();
         for (String what : options.what()) {
             List<Scenario> matching = all.values().stream()
-                .filter(s -> what.equals("all") || what.equals(s.area()) || what.equals(s.name())).toList();
+                .filter(s -> what.equals(s.area()) || what.equals(s.name())
+                    || (what.equals("all") && !s.area().equals(BoundScenarios.AREA))).toList();
             if (matching.isEmpty()) {
                 throw new IllegalArgumentException("no scenario or area named " + what + "; `list` shows them");
             }

@@ -10,7 +10,7 @@ import java.util.Set;
 record Options(List<String> what, Map<String, String> values) {
     private static final Set<String> FLAGS = Set.of("verbose", "facts", "apache");
     private static final Set<String> VALUES =
-        Set.of("namesrv", "threads", "skip", "topic", "queues", "producers", "seconds", "file", "size");
+        Set.of("namesrv", "threads", "skip", "topic", "queues", "producers", "seconds", "file", "size", "count");
 
     static Options parse(String[] args) {
         List<String> what = new ArrayList<>();

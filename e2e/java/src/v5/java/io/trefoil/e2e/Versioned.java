@@ -1,9 +1,11 @@
 package io.trefoil.e2e;
 
+import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
 import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
@@ -76,6 +78,18 @@ final class Versioned {
         policy.setCustomizedRetryPolicy(new CustomizedRetryPolicy(pauses));
         var group = group(name);
         group.setGroupRetryPolicy(policy);
+        return group;
+    }
+
+    /** Creates or changes a topic; `+name` sets an attribute, `-name` removes it. */
+    static void createTopic(Stage stage, String master, TopicConfig config, Map<String, String> changes) throws Exception {
+        config.setAttributes(changes);
+        stage.admin.createAndUpdateTopicConfig(master, config);
+    }
+
+    static SubscriptionGroupConfig groupWith(String name, Map<String, String> changes) {
+        var group = group(name);
+        group.setAttributes(changes);
         return group;
     }
 }
