@@ -1,6 +1,8 @@
 package io.trefoil.e2e;
 
 import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.Message;
@@ -19,6 +21,31 @@ final class TopicScenarios {
         area.add("topic-stats", TopicScenarios::stats);
         area.add("topic-delete", TopicScenarios::delete);
         area.add("topic-config-table", TopicScenarios::table);
+        area.add("topic-attributes", TopicScenarios::attributes);
+    }
+
+    /** Attributes are set and removed by name, and stay through other changes. Apache has others. */
+    private static void attributes(Stage stage) throws Exception {
+        if (stage.endpoint.apache) {
+            Facts.note("Apache has neither flush nor retention.hours for a topic");
+            return;
+        }
+        String topic = stage.topic("t", 1);
+        TopicConfig config = new TopicConfig(topic, 1, 1, Stage.READ_WRITE);
+        for (String master : stage.endpoint.masters()) {
+            Versioned.createTopic(stage, master, config, Map.of("+flush", "async", "+retention.hours", "24"));
+            stage.sendNumbered(topic, "A", 0, 5);
+            Versioned.checkAttributes(stage, master, topic, Map.of("flush", "async", "retention.hours", "24"));
+            Versioned.createTopic(stage, master, config, Map.of("-flush", ""));
+            stage.createTopic(topic, 1, Stage.READ_WRITE);
+            Versioned.checkAttributes(stage, master, topic, Map.of("retention.hours", "24"));
+            for (var wrong : List.of(Map.of("+flush", "sometimes"), Map.of("+retention.hours", "0"), Map.of("+no.such", "1"))) {
+                Check.fails("attributes " + wrong, () -> Versioned.createTopic(stage, master, config, wrong))
+                    .withCode(Code.INVALID_PARAMETER);
+            }
+            Versioned.checkAttributes(stage, master, topic, Map.of("retention.hours", "24"));
+        }
+        stage.readAll(topic, 5 * stage.endpoint.masters().size());
     }
 
     private static void createUpdate(Stage stage) throws Exception {

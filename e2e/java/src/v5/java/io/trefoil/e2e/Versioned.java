@@ -87,6 +87,10 @@ final class Versioned {
         stage.admin.createAndUpdateTopicConfig(master, config);
     }
 
+    static void checkAttributes(Stage stage, String master, String topic, Map<String, String> expected) throws Exception {
+        Check.equal(expected, stage.admin.examineTopicConfig(master, topic).getAttributes(), "attributes of " + topic);
+    }
+
     static SubscriptionGroupConfig groupWith(String name, Map<String, String> changes) {
         var group = group(name);
         group.setAttributes(changes);
