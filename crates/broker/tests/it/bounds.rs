@@ -117,3 +117,66 @@ fn messages_of_a_topic_kept_for_an_hour_are_gone_after_it() {
         assert_eq!(node.bodies("long", 0, "*").await, ["old"]);
     });
 }
+
+/// Stores messages of a quarter of a file of the log.
+async fn fill(node: &Node, topic: &str, count: usize) {
+    for _ in 0..count {
+        node.send(topic, &"x".repeat(1 << 20)).await.unwrap();
+    }
+}
+
+/// Where a consumer that begins at 0 is sent.
+async fn first(node: &Node, topic: &str) -> u64 {
+    let pulled = node.pull("g", topic, 0, "*").await.unwrap();
+    match pulled.outcome {
+        PullOutcome::Found => 0,
+        PullOutcome::Moved => pulled.next.0,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn files_go_when_all_in_them_is_old_and_nothing_is_kept_longer() {
+    run(1, |world| async move {
+        let two_hours = |options: &mut broker::Options| options.retention = Duration::from_secs(2 * 3600);
+        let node = Node::start_with(&world, two_hours).await;
+        node.create("t", 1).await;
+        node.broker.put_topic(with_attribute("long", "retention.hours", "10")).await.unwrap();
+        fill(&node, "t", 5).await;
+        node.send("long", "kept").await.unwrap();
+        fill(&node, "t", 5).await;
+        rt::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(first(&node, "t").await, 0, "nothing is old enough");
+        rt::sleep(Duration::from_secs(2 * 3600)).await;
+        node.send("t", "new").await.unwrap();
+        rt::sleep(Duration::from_secs(100)).await;
+        let kept = first(&node, "t").await;
+        assert!((1..=5).contains(&kept), "{kept}: the file with the message of the other topic stays, those before go");
+        assert_eq!(node.bodies("long", 0, "*").await, ["kept"]);
+        assert_eq!(node.bodies("t", 10, "*").await, ["new"]);
+        rt::sleep(Duration::from_secs(10 * 3600)).await;
+        fill(&node, "t", 4).await;
+        rt::sleep(Duration::from_secs(100)).await;
+        assert_eq!(first(&node, "long").await, 1);
+        assert!(first(&node, "t").await > kept);
+    });
+}
+
+#[test]
+fn the_oldest_files_go_when_there_are_more_bytes_than_wanted() {
+    run(1, |world| async move {
+        let node = Node::start_with(&world, |options| options.retention_bytes = Some(8 << 20)).await;
+        node.create("t", 1).await;
+        fill(&node, "t", 30).await;
+        rt::sleep(Duration::from_secs(100)).await;
+        let first = first(&node, "t").await;
+        // Whole files of 4 MiB: the newest 8 MiB are kept, and what shares a file with them.
+        assert!((17..=22).contains(&first), "{first}");
+        for offset in first..30 {
+            let pulled = node.pull("g", "t", offset as i64, "*").await.unwrap();
+            assert_eq!(pulled.outcome, PullOutcome::Found, "{offset}");
+        }
+        rt::sleep(Duration::from_secs(4 * 3600)).await;
+        assert_eq!(node.pull("g", "t", 0, "*").await.unwrap().next.0, first, "nothing more goes");
+    });
+}
