@@ -32,10 +32,13 @@ use tokio::sync::{mpsc, oneshot};
 /// Questions that wait for the owner; further ones are refused.
 const ASKS_MAX: usize = 64;
 
-/// What the owner is asked.
+/// Pending messages, and behind which there may be more.
+type Listed = (Vec<Pending>, Option<Due>);
+
+/// What the owner is asked. Each is short work: while the owner is at it, what is due waits.
 pub(crate) enum Ask {
-    /// Pending messages behind one, up to a time, of a topic if one is named.
-    List { after: Due, until: i64, topic: Option<i32>, count_max: usize, reply: oneshot::Sender<Vec<Pending>> },
+    /// Some pending messages behind one, up to a time, of a topic if one is named, and behind which to ask on.
+    List { after: Due, until: i64, topic: Option<i32>, count_max: usize, reply: oneshot::Sender<Listed> },
     /// Which of these are pending.
     Which { dues: Vec<Due>, reply: oneshot::Sender<Vec<Pending>> },
     /// End these before their time; which of them were ended, once that is safe.

@@ -61,6 +61,9 @@ pub struct Limits {
     pub checkpoint_records: u64,
     /// Pending messages due next that are kept in memory. Default 131,072 (about 8 MiB).
     pub near_max: usize,
+    /// Messages of the index looked at together to bring what is due next to memory; at most half of `near_max`.
+    /// Default 4,096 (about 1 ms of work).
+    pub load_items: usize,
     /// Runs from which on they are merged. Default 8.
     pub runs_max: usize,
 }
@@ -72,6 +75,7 @@ impl Default for Limits {
             memory_items_max: 1 << 19,
             checkpoint_records: 1 << 18,
             near_max: 1 << 17,
+            load_items: 1 << 12,
             runs_max: 8,
         }
     }

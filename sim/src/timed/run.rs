@@ -58,6 +58,7 @@ fn store_options(random: &SeededRandom, planted: Option<PlantedBug>) -> store::O
         memory_items_max: 256,
         checkpoint_records: pick(&[16, 200]),
         near_max: pick(&[16, 256]) as usize,
+        load_items: 5,
         runs_max: 3,
     };
     store::Options {

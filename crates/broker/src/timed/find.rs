@@ -13,6 +13,8 @@ use store::timer::{Due, Pending};
 const PAGE_MAX: usize = 256;
 /// Bytes of records from which on a page ends.
 const PAGE_BYTES: usize = 4 << 20;
+/// Messages that the owner is asked about together.
+const WHICH_MAX: usize = 64;
 /// Most records that are looked at for one key.
 const KEY_RECORDS_MAX: usize = 1024;
 /// Longest list of ids that a cancelling mark is found by.
@@ -94,7 +96,11 @@ impl Broker {
         };
         let found = match dues {
             Some(dues) => {
-                let mut found = self.ask(|reply| Ask::Which { dues, reply }).await?;
+                let mut found = Vec::new();
+                for dues in dues.chunks(WHICH_MAX) {
+                    let dues = dues.to_vec();
+                    found.extend(self.ask(|reply| Ask::Which { dues, reply }).await?);
+                }
                 found.retain(|pending| {
                     pending.due > after && pending.due.at < until && topic.is_none_or(|topic| pending.topic == topic)
                 });
@@ -102,7 +108,7 @@ impl Broker {
                 found.truncate(count_max);
                 found
             }
-            None => self.ask(|reply| Ask::List { after, until, topic, count_max, reply }).await?,
+            None => self.pending(after, until, topic, count_max).await?,
         };
         let broker = Arc::clone(self);
         let (mut messages, next) = self.host().run_blocking(move || broker.waiting(&found, count_max)).await?;
@@ -126,6 +132,27 @@ impl Broker {
         let dues = meant.iter().map(|waiting| waiting.due).collect();
         let cancelled = self.ask(|reply| Ask::Cancel { dues, keys, reply }).await?.map_err(TimerError::Append)?;
         Ok(meant.into_iter().filter(|waiting| cancelled.contains(&waiting.due)).collect())
+    }
+
+    /// Pending messages behind one, before a time, of a topic if one is named.
+    async fn pending(
+        &self,
+        mut after: Due,
+        until: i64,
+        topic: Option<i32>,
+        count_max: usize,
+    ) -> Result<Vec<Pending>, TimerError> {
+        let mut found = Vec::new();
+        loop {
+            let count_max = count_max - found.len();
+            let (more, next) = self.ask(|reply| Ask::List { after, until, topic, count_max, reply }).await?;
+            let is_enough = more.len() == count_max;
+            found.extend(more);
+            match next.filter(|_| !is_enough) {
+                Some(next) => after = next,
+                None => return Ok(found),
+            }
+        }
     }
 
     async fn dues_of_key(&self, key: String) -> Result<Vec<Due>, TimerError> {

@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use store::timer::{Due, Index, Pending};
 use store::{Entry, ReadError, Store};
 
-/// Messages moved together when retention comes near, and pending ones looked at in one go.
+/// Messages of the index looked at in one go: more of them would keep what is due waiting.
+const LOOKS_MAX: usize = 4096;
+/// Messages moved together when retention comes near.
 const ROLL_MESSAGES: usize = 256;
-const ROLL_LOOKS: usize = 65_536;
 
 /// Takes in the records of entries.
 pub(super) fn take_in(store: &Store, index: &mut Index, entries: &[Entry]) -> io::Result<()> {
@@ -30,25 +31,24 @@ pub(super) fn take_in(store: &Store, index: &mut Index, entries: &[Entry]) -> io
     Ok(())
 }
 
-/// Pending messages behind one and before a time, of a topic if one is given, at most so many.
+/// Some of the pending messages behind one and before a time, of a topic if one is given, at most so many; and behind
+/// which to look on, unless these are the last.
 pub(super) fn list(
     index: &Index,
     after: Due,
     until: i64,
     topic: Option<i32>,
     count_max: usize,
-) -> io::Result<Vec<Pending>> {
+) -> io::Result<(Vec<Pending>, Option<Due>)> {
     let mut found = Vec::new();
-    index.scan(after, |pending| {
-        if pending.due.at >= until {
-            return ControlFlow::Break(());
-        }
-        if topic.is_none_or(|topic| pending.topic == topic) {
+    let last = index.scan(after, LOOKS_MAX, |pending| {
+        if pending.due.at < until && topic.is_none_or(|topic| pending.topic == topic) {
             found.push(pending);
         }
-        if found.len() < count_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let goes_on = pending.due.at < until && found.len() < count_max;
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(found)
+    Ok((found, last.filter(|last| last.at < until)))
 }
 
 /// Which of these wait.
@@ -73,19 +73,14 @@ pub(super) fn take_each(index: &mut Index, dues: &[Due]) -> io::Result<Vec<Pendi
     Ok(taken)
 }
 
-/// Pending messages whose record lies below a position, and behind which to look on; `None` at the end.
+/// Some of the pending messages whose record lies below a position, and behind which to look on; `None` at the end.
 pub(super) fn below_position(index: &Index, after: Due, below: u64) -> io::Result<(Option<Due>, Vec<Due>)> {
-    let (mut found, mut looks, mut last) = (Vec::new(), 0, None);
-    index.scan(after, |pending| {
-        looks += 1;
+    let mut found = Vec::new();
+    let last = index.scan(after, LOOKS_MAX, |pending| {
         if pending.due.position < below {
             found.push(pending.due);
         }
-        if found.len() < ROLL_MESSAGES && looks < ROLL_LOOKS {
-            return ControlFlow::Continue(());
-        }
-        last = Some(pending.due);
-        ControlFlow::Break(())
+        if found.len() < ROLL_MESSAGES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok((last, found))
 }

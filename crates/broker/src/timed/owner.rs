@@ -1,7 +1,9 @@
 //! The owner of timed messages: the one task that knows what is pending and ends it.
 //!
-//! It goes round and round: take in what is new in the timer topic, start batches of what is due, answer, sleep until
-//! something happens. Batches are handed to the log in the order of their due times; several wait for the disk at once.
+//! It goes round and round: take in what is new in the timer topic, start batches of what is due, load a piece of what
+//! is due next, answer, sleep until something happens. What is due comes first, and whatever else it does is cut into
+//! pieces that take about a ms, because what is due waits meanwhile. Batches are handed to the log in the order of their
+//! due times; several wait for the disk at once.
 
 use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
 use super::look::{below_position, list, take_each, take_in, which};
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::timer::{Done, Due, Index, Pending};
-use store::{Append, Entry, Queue, ReadError};
+use store::{Append, AppendError, Entry, Queue, ReadError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Batches whose append is under way.
@@ -26,13 +28,26 @@ const TAKE_IN_RECORDS: usize = 1024;
 const TAKE_IN_BYTES: u64 = 8 << 20;
 /// Pause after a failure, so that a full disk is not asked in a spin.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Pause while too much waits for the log's writer already.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// Longest sleep: the wall clock may be set.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// What has come to its end.
 enum Ended {
-    Batch { ended: Vec<Pending>, ending: Ending, lost: usize, result: Result<i64, String>, reply: Option<CancelReply> },
+    /// When it was stored.
+    Batch(Started, Result<i64, AppendError>),
     Job(io::Result<Done>),
+}
+
+/// A batch whose append is under way.
+struct Started {
+    /// The messages that it ends.
+    ended: Vec<Pending>,
+    ending: Ending,
+    /// How many of them have no message in it.
+    lost: usize,
+    reply: Option<CancelReply>,
 }
 
 type CancelReply = oneshot::Sender<Result<Vec<Due>, String>>;
@@ -100,27 +115,34 @@ impl Owner {
             self.index = Some(self.broker.host().run_blocking(move || store.open_timers()).await?);
         }
         self.compare_with_log().await?;
-        // Before the last mark is known, nothing can be said to be pending.
+        self.know_all().await?;
+        loop {
+            self.take_in().await?;
+            self.start_job();
+            while self.may_start() && self.deliver().await? {}
+            if self.index().needs_load() {
+                self.with_index(Index::load).await?;
+            }
+            self.roll().await?;
+            self.show();
+            self.wait().await?;
+        }
+    }
+
+    /// Before the last mark is known, nothing can be said to be pending, and nobody is answered.
+    async fn know_all(&mut self) -> io::Result<()> {
         let end = self.queue.max_offset().0;
         while self.index().applied().0 < end {
             self.take_in().await?;
             self.start_job();
-            self.end_what_ended();
-            if self.index().is_full() {
-                self.wait(Duration::ZERO).await?;
+            self.end_what_ended()?;
+            if self.index().is_full()
+                && let Ok(Some(ended)) = rt::timeout(RETRY_PAUSE, self.ended.1.recv()).await
+            {
+                self.end(ended);
             }
         }
-        loop {
-            self.take_in().await?;
-            self.start_job();
-            while self.index().needs_load() {
-                self.with_index(Index::load).await?;
-            }
-            while self.may_start() && self.deliver().await? {}
-            self.roll().await?;
-            self.show();
-            self.wait(SLEEP_MAX).await?;
-        }
+        Ok(())
     }
 
     fn index(&mut self) -> &mut Index {
@@ -205,6 +227,10 @@ impl Owner {
         });
     }
 
+    fn pause(&mut self, pause: Duration) {
+        self.paused_until = self.paused_until.max(self.broker.host().clock.monotonic() + pause);
+    }
+
     fn is_paused(&self) -> bool {
         self.broker.host().clock.monotonic() < self.paused_until
     }
@@ -221,7 +247,7 @@ impl Owner {
             return Ok(false);
         }
         self.start_batch(taken, Ending::Delivered).await?;
-        Ok(!self.index().needs_load())
+        Ok(true)
     }
 
     async fn start_batch(&mut self, taken: Vec<Pending>, ending: Ending) -> io::Result<()> {
@@ -231,42 +257,38 @@ impl Owner {
         let Batch { appends, ended, lost, rest, failure } = batch.await;
         self.index().put_back(&rest);
         if !ended.is_empty() {
-            self.append(appends, ended, ending, lost, None);
+            self.append(appends, Started { ended, ending, lost, reply: None });
         }
         failure.map_or(Ok(()), |error| Err(io::Error::other(error)))
     }
 
-    fn append(
-        &mut self,
-        appends: Vec<Append>,
-        ended: Vec<Pending>,
-        ending: Ending,
-        lost: usize,
-        reply: Option<CancelReply>,
-    ) {
-        let appending = self.broker.store().append(appends);
+    fn append(&mut self, appends: Vec<Append>, started: Started) {
         self.in_flight += 1;
+        let appending = match self.broker.store().append(appends) {
+            Ok(appending) => appending,
+            Err(error) => return self.end(Ended::Batch(started, Err(error))),
+        };
         let sender = self.ended.0.clone();
         rt::spawn(async move {
-            let result = match appending {
-                // The first that failed speaks for all: they are one batch.
-                Ok(appending) => appending.await.into_iter().try_fold(0, |_, place| Ok(place?.store_timestamp)),
-                Err(error) => Err(error),
-            };
-            let result = result.map_err(|error| error.to_string());
-            drop(sender.send(Ended::Batch { ended, ending, lost, result, reply }).await);
+            // The first that failed speaks for all: they are one batch.
+            let result = appending.await.into_iter().try_fold(0, |_, place| Ok(place?.store_timestamp));
+            drop(sender.send(Ended::Batch(started, result)).await);
         });
     }
 
-    fn end_what_ended(&mut self) {
+    fn end_what_ended(&mut self) -> io::Result<()> {
         while let Ok(ended) = self.ended.1.try_recv() {
             self.end(ended);
         }
+        self.damage.take().map_or(Ok(()), Err)
     }
 
     fn end(&mut self, what: Ended) {
         match what {
-            Ended::Job(Ok(done)) => self.index().install(done),
+            Ended::Job(Ok(done)) => {
+                let unneeded = self.index().install(done);
+                rt::spawn_blocking(move || drop(unneeded));
+            }
             Ended::Job(Err(error)) => {
                 self.index().fail();
                 if error.kind() == io::ErrorKind::InvalidData {
@@ -274,33 +296,37 @@ impl Owner {
                     return;
                 }
                 tracing::warn!(%error, "the index of timed messages cannot be written; it stays in memory");
-                self.paused_until = self.broker.host().clock.monotonic() + RETRY_PAUSE;
+                self.pause(RETRY_PAUSE);
             }
-            Ended::Batch { ended, ending, lost, result, reply } => {
+            Ended::Batch(started, result) => {
                 self.in_flight -= 1;
                 match &result {
                     // They are pending until their mark is read back.
-                    Ok(stored_at) => self.count(&ended, ending, lost, *stored_at),
+                    Ok(stored_at) => self.count(&started, *stored_at),
                     Err(error) => {
-                        tracing::warn!(messages = ended.len(), %error, "timed messages wait longer");
-                        self.index().put_back(&ended);
-                        self.paused_until = self.broker.host().clock.monotonic() + RETRY_PAUSE;
+                        self.index().put_back(&started.ended);
+                        if matches!(error, AppendError::Busy { .. }) {
+                            self.pause(BUSY_PAUSE);
+                        } else {
+                            tracing::warn!(messages = started.ended.len(), %error, "timed messages wait longer");
+                            self.pause(RETRY_PAUSE);
+                        }
                     }
                 }
-                if let Some(reply) = reply {
-                    let dues = result.map(|_| ended.iter().map(|pending| pending.due).collect());
-                    drop(reply.send(dues));
+                if let Some(reply) = started.reply {
+                    let dues = started.ended.iter().map(|pending| pending.due).collect();
+                    drop(reply.send(result.map(|_| dues).map_err(|error| error.to_string())));
                 }
             }
         }
     }
 
-    fn count(&self, ended: &[Pending], ending: Ending, lost: usize, stored_at: i64) {
+    fn count(&self, Started { ended, ending, lost, .. }: &Started, stored_at: i64) {
         let stats = self.broker.timer_stats();
         match ending {
             Ending::Delivered => {
                 add(&stats.delivered, ended.len() - lost);
-                add(&stats.lost, lost);
+                add(&stats.lost, *lost);
                 for pending in ended {
                     let late = u64::try_from(stored_at.saturating_sub(pending.due.at)).unwrap_or(0);
                     stats.lateness.record(Duration::from_millis(late));
@@ -320,26 +346,10 @@ impl Owner {
     }
 
     /// Waits until there is something to do.
-    async fn wait(&mut self, sleep_max: Duration) -> io::Result<()> {
-        let (clock, now) = (&self.broker.host().clock, self.broker.now().0);
-        let pause = self.paused_until.saturating_sub(clock.monotonic());
+    async fn wait(&mut self) -> io::Result<()> {
         let index = self.index.as_ref().expect("the index is here except while somebody waits for it");
-        let until_due = match index.next_at() {
-            // The end of a batch wakes us.
-            Some(_) if self.in_flight >= IN_FLIGHT_MAX => SLEEP_MAX,
-            Some(at) => Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0)).max(pause),
-            None => SLEEP_MAX,
-        };
-        // Between two passes something must have happened first.
-        let is_rolling = self.rolling.front().is_some_and(|rolling| rolling.after > Due::MIN)
-            && self.in_flight < IN_FLIGHT_MAX
-            && pause.is_zero();
-        let sleep = match (index.is_full(), is_rolling) {
-            (true, _) => SLEEP_MAX,
-            (_, true) => Duration::ZERO,
-            _ => until_due.min(sleep_max.max(Duration::from_millis(1))),
-        };
         let known = QueueOffset(if index.is_full() { u64::MAX } else { index.applied().0 });
+        let sleep = self.sleep(index);
         tokio::select! {
             biased;
             Some(ended) = self.ended.1.recv() => self.end(ended),
@@ -347,8 +357,26 @@ impl Owner {
             () = self.queue.wait_beyond(known) => {}
             () = rt::sleep(sleep) => {}
         }
-        self.end_what_ended();
-        self.damage.take().map_or(Ok(()), Err)
+        self.end_what_ended()
+    }
+
+    /// How long there is nothing to do if nothing happens.
+    fn sleep(&self, index: &Index) -> Duration {
+        if index.needs_load() {
+            return Duration::ZERO;
+        }
+        if self.in_flight >= IN_FLIGHT_MAX {
+            // The end of a batch wakes us.
+            return SLEEP_MAX;
+        }
+        let pause = self.paused_until.saturating_sub(self.broker.host().clock.monotonic());
+        // Between two passes something must have happened first.
+        if pause.is_zero() && self.rolling.front().is_some_and(|rolling| rolling.after > Due::MIN) {
+            return Duration::ZERO;
+        }
+        let now = self.broker.now().0;
+        let until_due = |at: i64| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0));
+        index.next_at().map_or(SLEEP_MAX, |at| until_due(at).max(pause).min(SLEEP_MAX))
     }
 
     /// Takes in all that was stored before now, as far as there is room.
@@ -393,7 +421,8 @@ impl Owner {
             drop(reply.send(Ok(Vec::new())));
         } else {
             let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
-            self.append(vec![mark], taken, Ending::Cancelled, 0, Some(reply));
+            let started = Started { ended: taken, ending: Ending::Cancelled, lost: 0, reply: Some(reply) };
+            self.append(vec![mark], started);
         }
         Ok(())
     }

@@ -117,6 +117,34 @@ fn operators_find_and_cancel_by_key_and_time() {
 }
 
 #[test]
+fn however_many_wait_those_of_one_topic_are_listed_and_what_is_due_comes() {
+    run(48, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("many", 1).await;
+        node.create("few", 1).await;
+        for batch in 0..12 {
+            let send = |nth: i64| publish("many", "m", &at(&world, 60_000 + batch * 1000 + nth));
+            let receipts = node.broker.publish((0..1000).map(send).collect()).await;
+            assert!(receipts.iter().all(Result::is_ok));
+        }
+        // Before all the others, among them, and behind them.
+        for delay in [1_000, 65_000, 66_000, 90_000] {
+            node.send_with("few", &delay.to_string(), &at(&world, delay)).await.unwrap();
+        }
+        let few = TimerFilter { topic: Some("few".to_owned()), ..TimerFilter::default() };
+        let first = node.broker.timers(&few, None, 3).await.unwrap();
+        let rest = node.broker.timers(&few, first.next, 3).await.unwrap();
+        assert_eq!((first.messages.len(), rest.messages.len(), rest.next), (3, 1, None));
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "few").await, ["1000"]);
+        rt::sleep(Duration::from_secs(90)).await;
+        let arrived = arrived(&node, "many").await;
+        assert_eq!(arrived.len(), 12_000);
+        assert!(arrived.iter().all(|(_, late)| *late >= 0));
+    });
+}
+
+#[test]
 fn a_time_too_far_ahead_is_refused() {
     run(45, |world| async move {
         let node = Node::start(&world).await;

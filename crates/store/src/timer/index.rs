@@ -163,33 +163,28 @@ impl Index {
         self.loaded_to = self.waiting.last_key_value().map_or(Due::MIN, |(due, _)| *due);
     }
 
-    /// Whether [`Index::load`] is needed before [`Index::take_due`] and [`Index::next_at`] tell the truth.
+    /// Whether [`Index::load`] has something to do. While nothing is waiting in memory, [`Index::take_due`] and
+    /// [`Index::next_at`] know of nothing that it has not loaded.
     #[must_use]
     pub fn needs_load(&self) -> bool {
-        self.loaded_to < Due::MAX && self.waiting.len() < self.limits.near_max / 4
+        self.loaded_to < Due::MAX && self.waiting.len() < self.limits.near_max / 2
     }
 
-    /// Brings what is due next to memory. Blocks on the disk.
+    /// Brings a piece of what is due next to memory: short work, so that deliveries need not wait for it. Blocks on the
+    /// disk.
     ///
     /// # Errors
     /// Of the disk; `InvalidData` if a run is damaged.
     pub fn load(&mut self) -> io::Result<()> {
-        let wanted = self.limits.near_max / 2;
-        let (mut found, mut last) = (Vec::new(), Due::MAX);
-        self.scan(self.loaded_to, |pending| {
-            found.push(pending);
-            if found.len() < wanted {
-                return ControlFlow::Continue(());
-            }
-            last = pending.due;
-            ControlFlow::Break(())
+        let mut found = Vec::new();
+        let looks_max = self.limits.load_items.min(self.limits.near_max / 2).max(1);
+        let last = self.scan(self.loaded_to, looks_max, |pending| {
+            found.push((pending.due, pending.topic));
+            ControlFlow::Continue(())
         })?;
-        self.loaded_to = last;
-        for Pending { due, topic } in found {
-            if !self.taken.contains_key(&due) {
-                self.waiting.insert(due, topic);
-            }
-        }
+        self.loaded_to = last.unwrap_or(Due::MAX);
+        found.retain(|(due, _)| !self.taken.contains_key(due));
+        self.waiting.extend(found);
         Ok(())
     }
 
@@ -263,18 +258,26 @@ impl Index {
         std::iter::once(&self.memory).chain(self.frozen.as_ref().map(|frozen| &*frozen.memory))
     }
 
-    /// Shows pending messages behind `after`, taken ones too, in order, until told to stop. Blocks on the disk.
+    /// Shows pending messages behind `after`, taken ones too, in order, until told to stop or `looks_max` messages,
+    /// pending or not, were looked at. Says behind which to go on; `None` at the end of all. Blocks on the disk.
     ///
     /// # Errors
     /// Of the disk; `InvalidData` if a run is damaged.
-    pub fn scan(&self, after: Due, mut each: impl FnMut(Pending) -> ControlFlow<()>) -> io::Result<()> {
+    pub fn scan(
+        &self,
+        after: Due,
+        looks_max: usize,
+        mut each: impl FnMut(Pending) -> ControlFlow<()>,
+    ) -> io::Result<Option<Due>> {
         let mut merged = Merged::new(self.memories(), &self.runs, after)?;
-        while let Some(seen) = merged.next()? {
-            if seen.is_pending() && each(Pending { due: seen.due, topic: seen.topic }).is_break() {
-                break;
+        for nth in 1.. {
+            let Some(seen) = merged.next()? else { break };
+            let stops = seen.is_pending() && each(Pending { due: seen.due, topic: seen.topic }).is_break();
+            if stops || nth >= looks_max {
+                return Ok(Some(seen.due));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Pending messages by the hash of their topic.
@@ -374,16 +377,15 @@ impl Index {
         })
     }
 
-    /// Takes over what a job has made.
-    pub fn install(&mut self, done: Done) {
-        if done.is_flush {
-            self.frozen = None;
-        }
+    /// Takes over what a job has made. Gives what is not needed any more: to drop it may take a while, because the
+    /// system gives the space of a file back when it is closed.
+    pub fn install(&mut self, done: Done) -> impl Send + use<> {
         let known = &done.manifest.runs;
-        self.runs.retain(|live| known.iter().any(|(number, _)| *number == live.run.number));
+        let is_known = |live: &Live| known.iter().any(|(number, _)| *number == live.run.number);
+        let (needed, obsolete): (Vec<Live>, Vec<Live>) = self.runs.drain(..).partition(is_known);
+        (self.runs, self.saved, self.is_working) = (needed, done.manifest, false);
         self.runs.extend(done.run);
-        self.saved = done.manifest;
-        self.is_working = false;
+        (obsolete, self.frozen.take_if(|_| done.is_flush))
     }
 
     /// A job could not be done: its work is offered again.

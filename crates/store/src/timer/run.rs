@@ -23,6 +23,8 @@ pub(super) const BLOCK_ITEMS: usize = COUNT_AT / ITEM;
 const FENCE: usize = 16;
 /// Bytes handed to the system together.
 const WRITE_BYTES: usize = 256 * BLOCK;
+/// Bytes after which they are synced: the log's next sync waits for no more than these.
+const SYNC_BYTES: u64 = 8 << 20;
 const GONE: u32 = 1;
 
 /// A run, open for reading.
@@ -80,6 +82,8 @@ pub(super) struct RunWriter {
     buffer: Vec<u8>,
     block: Vec<u8>,
     at: u64,
+    /// Below this position everything is synced.
+    synced: u64,
     items: u64,
     last: Due,
     fences: Vec<Due>,
@@ -93,7 +97,8 @@ impl RunWriter {
         }
         let file = disk.create(&path, 0)?;
         let at = BLOCK as u64;
-        Ok(Self { file, buffer: Vec::new(), block: Vec::new(), at, items: 0, last: Due::MIN, fences: Vec::new() })
+        let (buffer, block, fences) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { file, buffer, block, at, synced: at, items: 0, last: Due::MIN, fences })
     }
 
     /// The next item, in order.
@@ -123,6 +128,10 @@ impl RunWriter {
         self.file.write_at(&self.buffer, self.at)?;
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.at - self.synced >= SYNC_BYTES {
+            self.file.sync()?;
+            self.synced = self.at;
+        }
         Ok(())
     }
 

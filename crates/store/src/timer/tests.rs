@@ -51,7 +51,7 @@ struct Case {
 }
 
 const LIMITS: Limits =
-    Limits { flush_items: 16, memory_items_max: 64, checkpoint_records: 40, near_max: 16, runs_max: 3 };
+    Limits { flush_items: 16, memory_items_max: 64, checkpoint_records: 40, near_max: 16, load_items: 3, runs_max: 3 };
 
 impl Case {
     fn new(seed: u64) -> Self {
@@ -138,7 +138,7 @@ impl Case {
             Act::Work => {
                 if let Some(job) = self.index.job() {
                     match job.run() {
-                        Ok(done) => self.index.install(done),
+                        Ok(done) => drop(self.index.install(done)),
                         Err(_) => self.index.fail(),
                     }
                 }
@@ -162,20 +162,28 @@ impl Case {
     }
 
     fn check(&mut self) {
-        let mut found = self.sound(|index| {
-            let mut found = BTreeMap::new();
-            index.scan(Due::MIN, |pending| {
-                found.insert(pending.due, pending.topic);
-                ControlFlow::Continue(())
-            })?;
-            Ok(found)
-        });
+        let looks_max = 9 + self.queue.len() % 40;
+        let found = self.sound(|index| all(index, looks_max));
         assert_eq!(found, self.pending);
         let mut counts = BTreeMap::new();
         self.pending.values().for_each(|topic| *counts.entry(*topic).or_insert(0u64) += 1);
         assert_eq!(*self.index.counts(), counts);
-        found.clear();
     }
+}
+
+/// Everything pending, seen in pieces.
+fn all(index: &Index, looks_max: usize) -> io::Result<BTreeMap<Due, i32>> {
+    let (mut found, mut after) = (BTreeMap::new(), Some(Due::MIN));
+    while let Some(last) = after {
+        let mut looks = 0;
+        after = index.scan(last, looks_max, |pending| {
+            looks += 1;
+            found.insert(pending.due, pending.topic);
+            ControlFlow::Continue(())
+        })?;
+        assert!(looks <= looks_max);
+    }
+    Ok(found)
 }
 
 proptest! {
@@ -203,10 +211,12 @@ fn memory_is_bounded_however_many_wait() {
         case.index.add(Pending { due, topic: 1 });
         case.index.set_applied(at as u64 + 1, at as u64);
         if let Some(job) = case.index.job() {
-            case.index.install(job.run().unwrap());
+            drop(case.index.install(job.run().unwrap()));
         }
         while case.index.needs_load() {
+            let before = case.index.in_memory().1;
             case.index.load().unwrap();
+            assert!(case.index.in_memory().1 <= before + LIMITS.load_items, "a piece is small");
         }
         let (items, near, runs) = case.index.in_memory();
         assert!(items <= LIMITS.flush_items && near <= LIMITS.near_max && runs <= LIMITS.runs_max + 1);
@@ -228,8 +238,14 @@ mod fixture {
     use super::*;
     use std::path::PathBuf;
 
-    const FIXTURE: Limits =
-        Limits { flush_items: 200, memory_items_max: 400, checkpoint_records: 1000, near_max: 64, runs_max: 8 };
+    const FIXTURE: Limits = Limits {
+        flush_items: 200,
+        memory_items_max: 400,
+        checkpoint_records: 1000,
+        near_max: 64,
+        load_items: 16,
+        runs_max: 8,
+    };
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timer-v1")
@@ -251,12 +267,12 @@ mod fixture {
         (0..200).for_each(|n| index.add(nth(n)));
         index.set_applied(200, nth(199).due.position);
         let done = index.job().unwrap().run().unwrap();
-        index.install(done);
+        drop(index.install(done));
         (0..50).for_each(|n| index.remove(nth(n)));
         (200..350).for_each(|n| index.add(nth(n)));
         index.set_applied(351, nth(350).due.position);
         let done = index.job().unwrap().run().unwrap();
-        index.install(done);
+        drop(index.install(done));
     }
 
     #[test]
@@ -269,13 +285,7 @@ mod fixture {
         }
         let index = Index::open(rt::Host::real().disk, dir.path().to_owned(), FIXTURE).unwrap();
         assert_eq!(index.applied(), (351, nth(350).due.position));
-        let mut found = BTreeMap::new();
-        let scanned = index.scan(Due::MIN, |pending| {
-            found.insert(pending.due, pending.topic);
-            ControlFlow::Continue(())
-        });
-        scanned.unwrap();
-        assert_eq!(found, expected());
+        assert_eq!(all(&index, usize::MAX).unwrap(), expected());
         assert_eq!(index.counts().values().sum::<u64>(), 300);
     }
 }
