@@ -9,9 +9,10 @@
 //! messages come once and not early, I9 offsets of groups move forward only, I11 what is sent back comes again or is a dead
 //! letter, I12 derived state equals a rebuild.
 
+mod findings;
 pub mod node;
 pub mod ordered;
-pub mod panics;
+mod panics;
 mod seeded;
 pub mod store;
 pub mod timed;

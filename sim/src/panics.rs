@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Collects the panics of simulations from now on, on every thread that runs one.
-pub fn watch() {
+pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let otherwise = panic::take_hook();
@@ -24,7 +24,6 @@ pub fn watch() {
 }
 
 /// The panics of this thread since the last call.
-#[must_use]
-pub fn take() -> Vec<String> {
+pub(crate) fn take() -> Vec<String> {
     SEEN.take()
 }

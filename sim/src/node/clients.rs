@@ -59,9 +59,9 @@ pub(super) struct Client {
 impl Client {
     /// Sends until told to stop, over as many connections as it takes.
     pub(super) async fn produce(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if let Err(error) = self.produce_on_one_connection().await {
-                self.ledger.lock().trace().note(format_args!("{}: {error}", self.name));
+                self.ledger.lock().findings.note(format_args!("{}: {error}", self.name));
             }
             rt::sleep(Duration::from_millis(50 + self.random.below(300))).await;
         }
@@ -69,9 +69,9 @@ impl Client {
 
     /// Consumes all queues until told to stop.
     pub(super) async fn consume(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if let Err(error) = self.consume_on_one_connection().await {
-                self.ledger.lock().trace().note(format_args!("{}: {error}", self.name));
+                self.ledger.lock().findings.note(format_args!("{}: {error}", self.name));
             }
             rt::sleep(Duration::from_millis(50 + self.random.below(300))).await;
         }
@@ -104,7 +104,7 @@ impl Client {
 
     async fn produce_on_one_connection(&self) -> io::Result<()> {
         let mut connection = self.connect().await?;
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             let count = if self.random.below(4) == 0 { 2 + self.random.index(6) } else { 1 };
             self.send(&mut connection, count).await?;
             rt::sleep(Duration::from_millis(self.random.below(40))).await;
@@ -166,7 +166,7 @@ impl Client {
             ResponseCode::SUCCESS => {
                 let queue = answer.number("queueId").and_then(|queue| u32::try_from(queue).ok());
                 let (Some(queue), Some(first)) = (queue, answer.number("queueOffset")) else {
-                    return ledger.fail(Invariant::Genuine, "an acknowledgement without a place".to_owned());
+                    return ledger.findings.fail(Invariant::Genuine, "an acknowledgement without a place".to_owned());
                 };
                 for (&id, offset) in ids.iter().zip(first..) {
                     ledger.acknowledge(id, queue, offset);
@@ -176,7 +176,7 @@ impl Client {
             ResponseCode::SYSTEM_BUSY | ResponseCode::MESSAGE_ILLEGAL | ResponseCode::NO_PERMISSION => {
                 ids.iter().for_each(|&id| ledger.refuse(id, &answer.remark));
             }
-            code => ledger.trace().note(format_args!("{}: open {ids:?}: {code:?} {}", self.name, answer.remark)),
+            code => ledger.findings.note(format_args!("{}: open {ids:?}: {code:?} {}", self.name, answer.remark)),
         }
     }
 
@@ -197,7 +197,7 @@ impl Client {
                     self.commit(&mut connection, source, next).await?;
                 }
             }
-            if self.ledger.lock().is_failed() {
+            if self.ledger.lock().findings.is_failed() {
                 return Ok(());
             }
             rt::sleep(Duration::from_millis(1 + self.random.below(30))).await;
@@ -243,14 +243,9 @@ impl Client {
             sys_flag,
             commit_offset: i64::try_from(offset).unwrap_or(0),
             suspend_timeout_millis: i64::try_from(PULL_WAIT.as_millis()).unwrap_or(0),
-            sub_version: 0,
             subscription: Some("*"),
             expression_type: Some("TAG"),
-            max_msg_bytes: None,
-            lite_topic: None,
-            request_source: None,
-            proxy_forward_client_id: None,
-            broker_name: None,
+            ..PullMessage::default()
         };
         let answer = connection.ask(RequestCode::PULL_MESSAGE, |fields| ask.write(fields), b"").await?;
         match answer.code {
@@ -269,7 +264,7 @@ impl Client {
                     "{} asked for {offset} of {source:?} and is sent to {next:?}; it reaches from {min:?} to {max:?}",
                     self.name
                 );
-                self.ledger.lock().fail(Invariant::Kept, what);
+                self.ledger.lock().findings.fail(Invariant::Kept, what);
                 Ok(offset)
             }
             code => Err(io::Error::other(format!("pull from {source:?}: {code:?} {}", answer.remark))),
@@ -285,13 +280,15 @@ impl Client {
             let record = match Record::parse(rest) {
                 Ok(record) => record,
                 Err(error) => {
-                    ledger.fail(Invariant::Genuine, format!("{source:?} after offset {next}: no record: {error}"));
+                    ledger
+                        .findings
+                        .fail(Invariant::Genuine, format!("{source:?} after offset {next}: no record: {error}"));
                     return (next, None);
                 }
             };
             if record.queue_offset.0 != next {
                 let what = format!("{source:?}: offset {} where {next} must be", record.queue_offset);
-                ledger.fail(Invariant::Dense, what);
+                ledger.findings.fail(Invariant::Dense, what);
                 return (next, None);
             }
             if source.topic == TOPIC {
@@ -305,7 +302,7 @@ impl Client {
         }
         if answer.number("nextBeginOffset") != Some(next) {
             let told = answer.number("nextBeginOffset");
-            ledger.fail(Invariant::Dense, format!("{source:?}: next is {next}, but {told:?} is told"));
+            ledger.findings.fail(Invariant::Dense, format!("{source:?}: next is {next}, but {told:?} is told"));
         }
         (next, first)
     }

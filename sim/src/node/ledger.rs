@@ -1,6 +1,7 @@
 //! What clients sent, what the node promised, and what consumers got.
 
-use crate::{Invariant, Violation};
+use crate::Invariant;
+use crate::findings::Findings;
 use model::properties;
 use model::record::Record;
 use rt::sim::Trace;
@@ -11,16 +12,13 @@ pub(super) type Id = usize;
 
 /// Knows every message of a run.
 pub(super) struct Ledger {
-    trace: Trace,
+    pub(super) findings: Findings,
     topic: &'static str,
     messages: Vec<Message>,
     /// Which message an offset of a queue belongs to.
     places: BTreeMap<(u32, u64), Id>,
     /// How far each group is known to be in each queue: told or acknowledged by the node.
     progress: BTreeMap<(String, String), u64>,
-    pub(super) acknowledged: u64,
-    pub(super) compared: u64,
-    violation: Option<Violation>,
 }
 
 #[derive(Default)]
@@ -40,32 +38,12 @@ struct Message {
 impl Ledger {
     pub(super) fn new(trace: Trace, topic: &'static str) -> Self {
         Self {
-            trace,
+            findings: Findings::new(trace),
             topic,
             messages: Vec::new(),
             places: BTreeMap::new(),
             progress: BTreeMap::new(),
-            acknowledged: 0,
-            compared: 0,
-            violation: None,
         }
-    }
-
-    pub(super) fn fail(&mut self, invariant: Invariant, what: String) {
-        self.trace.note(format_args!("VIOLATION {what}"));
-        self.violation.get_or_insert(Violation { invariant, what });
-    }
-
-    pub(super) fn is_failed(&self) -> bool {
-        self.violation.is_some()
-    }
-
-    pub(super) fn violation(&self) -> Option<Violation> {
-        self.violation.clone()
-    }
-
-    pub(super) fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     pub(super) fn sent(&self) -> usize {
@@ -99,18 +77,18 @@ impl Ledger {
 
     /// The node says that it has the message.
     pub(super) fn acknowledge(&mut self, id: Id, queue: u32, offset: u64) {
-        self.acknowledged += 1;
+        self.findings.acknowledged += 1;
         self.messages[id].is_acknowledged = true;
-        self.trace.note(format_args!("acknowledged {id} queue {queue} offset {offset}"));
+        self.findings.note(format_args!("acknowledged {id} queue {queue} offset {offset}"));
         self.settle(id, queue, offset);
     }
 
     /// The node says that it will not have the message.
     pub(super) fn refuse(&mut self, id: Id, why: &str) {
-        self.trace.note(format_args!("refused {id}: {why}"));
+        self.findings.note(format_args!("refused {id}: {why}"));
         self.messages[id].is_refused = true;
         if let Some(place) = self.messages[id].place {
-            self.fail(Invariant::Genuine, format!("message {id} was refused ({why}) but is at {place:?}"));
+            self.findings.fail(Invariant::Genuine, format!("message {id} was refused ({why}) but is at {place:?}"));
         }
     }
 
@@ -120,7 +98,7 @@ impl Ledger {
         let id = self.compare(&format!("queue {queue} offset {offset}, delivered to {group}"), record)?;
         if record.topic != self.topic || record.queue_id.0 != queue {
             let what = format!("queue {queue} offset {offset}: record is of {}/{}", record.topic, record.queue_id);
-            self.fail(Invariant::Genuine, what);
+            self.findings.fail(Invariant::Genuine, what);
         }
         self.messages[id].delivered.insert(group.to_owned());
         self.settle(id, queue, offset);
@@ -133,24 +111,24 @@ impl Ledger {
         let Some(id) = self.compare(&at, record) else { return };
         if record.reconsume_times != 1 {
             let what = format!("{at}: message {id} was consumed {} times, expected once", record.reconsume_times);
-            self.fail(Invariant::Genuine, what);
+            self.findings.fail(Invariant::Genuine, what);
         }
-        self.trace.note(format_args!("{group} gets {id} again"));
+        self.findings.note(format_args!("{group} gets {id} again"));
         self.messages[id].redelivered.insert(group.to_owned());
     }
 
     /// The node promises a group to deliver a message again.
     pub(super) fn sent_back(&mut self, group: &str, id: Id) {
-        self.trace.note(format_args!("{group} sends {id} back"));
+        self.findings.note(format_args!("{group} sends {id} back"));
         self.messages[id].sent_back.insert(group.to_owned());
     }
 
     /// Compares a record with what was sent.
     fn compare(&mut self, at: &str, record: &Record<'_>) -> Option<Id> {
-        self.compared += 1;
+        self.findings.compared += 1;
         let id = record.body.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
         let Some(id) = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < self.messages.len()) else {
-            self.fail(Invariant::Genuine, format!("{at}: a message that was never sent"));
+            self.findings.fail(Invariant::Genuine, format!("{at}: a message that was never sent"));
             return None;
         };
         let is_changed = |(name, value): &(&str, String)| record.property(name) != Some(value);
@@ -163,7 +141,7 @@ impl Ledger {
         } else {
             return Some(id);
         };
-        self.fail(Invariant::Genuine, what);
+        self.findings.fail(Invariant::Genuine, what);
         None
     }
 
@@ -172,12 +150,12 @@ impl Ledger {
             && other != id
         {
             let what = format!("queue {queue} offset {offset} belongs to message {other} and now to message {id}");
-            return self.fail(Invariant::Dense, what);
+            return self.findings.fail(Invariant::Dense, what);
         }
         match self.messages[id].place.replace((queue, offset)) {
             Some(place) if place != (queue, offset) => {
                 let what = format!("message {id} was at {place:?} and is now at queue {queue} offset {offset}");
-                self.fail(Invariant::Dense, what);
+                self.findings.fail(Invariant::Dense, what);
             }
             _ => {}
         }
@@ -185,11 +163,11 @@ impl Ledger {
 
     /// The node says how far a group is: never less than it said or acknowledged before.
     pub(super) fn told_progress(&mut self, group: &str, queue: &str, offset: u64) {
-        self.trace.note(format_args!("{group} is told to be at {offset} of {queue}"));
+        self.findings.note(format_args!("{group} is told to be at {offset} of {queue}"));
         let known = self.progress.entry((group.to_owned(), queue.to_owned())).or_default();
         if offset < *known {
             let what = format!("{group} is told to be at {offset} of {queue}, it was at {known} before");
-            self.fail(Invariant::Forward, what);
+            self.findings.fail(Invariant::Forward, what);
         } else {
             *known = offset;
         }
@@ -197,7 +175,7 @@ impl Ledger {
 
     /// The node acknowledged a commit.
     pub(super) fn committed(&mut self, group: &str, queue: &str, offset: u64) {
-        self.trace.note(format_args!("{group} commits {offset} of {queue}"));
+        self.findings.note(format_args!("{group} commits {offset} of {queue}"));
         let known = self.progress.entry((group.to_owned(), queue.to_owned())).or_default();
         *known = offset.max(*known);
     }

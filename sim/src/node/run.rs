@@ -3,10 +3,10 @@
 use super::clients::{Client, TOPIC};
 use super::ledger::Ledger;
 use super::serve::{self, NAME_SERVER_PORT};
-use crate::{Invariant, Report, panics, seeded};
+use crate::{Invariant, Report, findings};
 use parking_lot::Mutex;
 use rt::Random;
-use rt::sim::{self, Fault, Operation, Power, SeededRandom, SimHost, World};
+use rt::sim::{Fault, Operation, Power, SeededRandom, SimHost, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,7 @@ const SPACE_AMPLE: u64 = 1 << 34;
 /// Runs one seed.
 #[must_use]
 pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
-    panics::watch();
-    seeded::run(seed, || simulate(seed, planted))
-}
-
-fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
-    sim::run(seed, |world| async move {
+    findings::run(seed, |world| async move {
         let mut run = Run::new(world);
         run.options.planted = planted;
         run.all().await;
@@ -93,8 +88,8 @@ impl Run {
                 return;
             }
             self.work().await;
-            self.take_panics();
-            if self.ledger.lock().is_failed() {
+            self.ledger.lock().findings.take_panics();
+            if self.ledger.lock().findings.is_failed() {
                 return;
             }
             self.stop();
@@ -106,7 +101,7 @@ impl Run {
             self.work().await;
             self.drain().await;
         }
-        self.take_panics();
+        self.ledger.lock().findings.take_panics();
     }
 
     fn start_name_server(&self) {
@@ -124,8 +119,8 @@ impl Run {
             Ok(Err(panic)) => panic.to_string(),
             Err(_) => format!("not within {START_SECONDS_MAX} s"),
         };
-        self.take_panics();
-        self.ledger.lock().fail(Invariant::Live, format!("the node does not start: {why}"));
+        self.ledger.lock().findings.take_panics();
+        self.ledger.lock().findings.fail(Invariant::Live, format!("the node does not start: {why}"));
         false
     }
 
@@ -137,7 +132,7 @@ impl Run {
             self.node.disk().die_after(self.random.below(600));
         }
         let disk = self.node.disk().clone();
-        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().is_failed() && !disk.is_dead() {
+        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().findings.is_failed() && !disk.is_dead() {
             rt::sleep(Duration::from_millis(1 + self.random.below(200))).await;
             self.mischief();
         }
@@ -221,7 +216,7 @@ impl Run {
         self.world.net().set_delay_max(Duration::from_millis(5));
         for _ in 0..DRAIN_SECONDS_MAX {
             let is_done = |(_, client): &(SimHost, Client)| self.ledger.lock().undelivered(&client.name).is_empty();
-            if self.ledger.lock().is_failed() || self.consumers.iter().all(is_done) {
+            if self.ledger.lock().findings.is_failed() || self.consumers.iter().all(is_done) {
                 return;
             }
             rt::sleep(Duration::from_secs(1)).await;
@@ -231,31 +226,13 @@ impl Run {
             if let Some(&id) = ledger.undelivered(&client.name).first() {
                 let (place, is_back) = (ledger.place(id), ledger.is_sent_back(&client.name, id));
                 let what = format!("{} never got message {id}, at {place:?}, sent back: {is_back}", client.name);
-                ledger.fail(Invariant::Kept, what);
+                ledger.findings.fail(Invariant::Kept, what);
             }
-        }
-    }
-
-    fn take_panics(&self) {
-        for panic in panics::take() {
-            self.ledger.lock().fail(Invariant::Sound, panic);
         }
     }
 
     fn report(&self) -> Report {
         let ledger = self.ledger.lock();
-        let trace = self.world.trace();
-        Report {
-            seed: self.world.seed(),
-            trace: trace.hash(),
-            events: trace.events(),
-            sent: ledger.sent() as u64,
-            acknowledged: ledger.acknowledged,
-            compared: ledger.compared,
-            stops: self.stops,
-            faults: self.node.disk().counters().faults,
-            violation: ledger.violation(),
-            last: trace.last(),
-        }
+        ledger.findings.report(&self.world, &self.node, ledger.sent() as u64, self.stops)
     }
 }

@@ -1,6 +1,7 @@
 //! Who may consume what now, what came, and what must come.
 
-use crate::{Invariant, Violation};
+use crate::Invariant;
+use crate::findings::Findings;
 use rt::sim::Trace;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,46 +36,23 @@ struct Back {
 
 /// Everything that was promised.
 pub(super) struct Ledger {
-    trace: Trace,
+    pub(super) findings: Findings,
     queues: BTreeMap<u32, Progress>,
     /// By key: the number sent next, acknowledged below, consumed in order below.
     keys: BTreeMap<u32, (u64, u64, u64)>,
     back: BTreeMap<(Id, i32), Back>,
-    violation: Option<Violation>,
     pub(super) sent: u64,
-    pub(super) acknowledged: u64,
-    pub(super) compared: u64,
 }
 
 impl Ledger {
     pub(super) fn new(trace: Trace) -> Self {
         Self {
-            trace,
+            findings: Findings::new(trace),
             queues: BTreeMap::new(),
             keys: BTreeMap::new(),
             back: BTreeMap::new(),
-            violation: None,
             sent: 0,
-            acknowledged: 0,
-            compared: 0,
         }
-    }
-
-    pub(super) fn fail(&mut self, invariant: Invariant, what: String) {
-        self.trace.note(format_args!("VIOLATION {what}"));
-        self.violation.get_or_insert(Violation { invariant, what });
-    }
-
-    pub(super) fn note(&self, what: std::fmt::Arguments<'_>) {
-        self.trace.note(what);
-    }
-
-    pub(super) fn violation(&self) -> Option<Violation> {
-        self.violation.clone()
-    }
-
-    pub(super) fn is_failed(&self) -> bool {
-        self.violation.is_some()
     }
 
     /// The next message of a key; the same one until it is acknowledged.
@@ -86,8 +64,8 @@ impl Ledger {
     }
 
     pub(super) fn acknowledge(&mut self, id: Id, queue: u32, offset: u64) {
-        self.trace.note(format_args!("stored {id:?} at {offset} of {queue}"));
-        self.acknowledged += 1;
+        self.findings.note(format_args!("stored {id:?} at {offset} of {queue}"));
+        self.findings.acknowledged += 1;
         let progress = self.queues.entry(queue).or_default();
         progress.end = progress.end.max(offset + 1);
         self.keys.entry(id.0).or_default().1 = id.1 + 1;
@@ -95,25 +73,25 @@ impl Ledger {
 
     /// A member was told that the queue is its own, and believes it until a time.
     pub(super) fn holds(&mut self, member: &str, queue: u32, now: Duration, until: Duration) {
-        self.trace.note(format_args!("{member} holds {queue}"));
+        self.findings.note(format_args!("{member} holds {queue}"));
         let believers = &mut self.queues.entry(queue).or_default().believers;
         believers.insert(member.to_owned(), until);
         let other = believers.iter().find(|(other, until)| *other != member && **until > now);
         if let Some((other, _)) = other {
             let what = format!("{member} is given queue {queue} while {other} still believes to hold it");
-            self.fail(Invariant::Ordered, what);
+            self.findings.fail(Invariant::Ordered, what);
         }
     }
 
     /// A member gives a queue up, before it says so.
     pub(super) fn lets_go(&mut self, member: &str, queue: u32) {
-        self.trace.note(format_args!("{member} lets go of {queue}"));
+        self.findings.note(format_args!("{member} lets go of {queue}"));
         self.queues.entry(queue).or_default().believers.remove(member);
     }
 
     /// A member's process is no more.
     pub(super) fn died(&mut self, member: &str) {
-        self.trace.note(format_args!("{member} is killed"));
+        self.findings.note(format_args!("{member} is killed"));
         for progress in self.queues.values_mut() {
             progress.believers.remove(member);
             progress.consumer.take_if(|consumer| consumer == member);
@@ -122,16 +100,16 @@ impl Ledger {
 
     /// A member is told from where on to consume.
     pub(super) fn begins_at(&mut self, member: &str, queue: u32, offset: u64) {
-        self.trace.note(format_args!("{member} begins at {offset} of {queue}"));
+        self.findings.note(format_args!("{member} begins at {offset} of {queue}"));
         let progress = self.queues.entry(queue).or_default();
         let (told, asked) = (progress.told, progress.asked);
         progress.told = told.max(offset);
         if offset < told {
             let what = format!("{member} is told to begin at {offset} of {queue}, it was {told} before");
-            self.fail(Invariant::Forward, what);
+            self.findings.fail(Invariant::Forward, what);
         } else if offset > asked {
             let what = format!("{member} is told to begin at {offset} of {queue}, but only {asked} was committed");
-            self.fail(Invariant::Ordered, what);
+            self.findings.fail(Invariant::Ordered, what);
         }
     }
 
@@ -149,20 +127,20 @@ impl Ledger {
 
     /// A member begins to consume a message.
     pub(super) fn consume(&mut self, member: &str, queue: u32, offset: u64, id: Id) {
-        self.compared += 1;
-        self.trace.note(format_args!("{member} consumes {id:?} at {offset} of {queue}"));
+        self.findings.compared += 1;
+        self.findings.note(format_args!("{member} consumes {id:?} at {offset} of {queue}"));
         let expected = self.keys.entry(id.0).or_default().2;
         let progress = self.queues.entry(queue).or_default();
         let done = progress.done;
         let other = progress.consumer.replace(member.to_owned());
         if let Some(other) = other {
-            self.fail(Invariant::Ordered, format!("{member} and {other} consume queue {queue} together"));
+            self.findings.fail(Invariant::Ordered, format!("{member} and {other} consume queue {queue} together"));
         } else if offset > done {
             let what = format!("{member} consumes offset {offset} of queue {queue}, but {done} was never consumed");
-            self.fail(Invariant::Ordered, what);
+            self.findings.fail(Invariant::Ordered, what);
         } else if id.1 > expected {
             let what = format!("{member} consumes {id:?}, but number {expected} of its key was never consumed");
-            self.fail(Invariant::Ordered, what);
+            self.findings.fail(Invariant::Ordered, what);
         }
     }
 
@@ -182,7 +160,7 @@ impl Ledger {
 
     /// That was acknowledged.
     pub(super) fn sent_back(&mut self, id: Id, times: i32) {
-        self.trace.note(format_args!("sent back {id:?} after {times}"));
+        self.findings.note(format_args!("sent back {id:?} after {times}"));
         let back = self.back.entry((id, times)).or_default();
         back.open -= 1;
         back.acknowledged += 1;
@@ -190,17 +168,17 @@ impl Ledger {
 
     /// A message came again, or as a dead letter: its count is one above what it was sent back with.
     pub(super) fn came_back(&mut self, id: Id, times: i32, is_dead: bool, times_max: i32) {
-        self.compared += 1;
-        self.trace.note(format_args!("{id:?} is back after {times}, dead: {is_dead}"));
+        self.findings.compared += 1;
+        self.findings.note(format_args!("{id:?} is back after {times}, dead: {is_dead}"));
         let back = self.back.entry((id, times - 1)).or_default();
         back.came += 1;
         let (came, sent) = (back.came, back.acknowledged + back.open);
         if is_dead != (times > times_max) {
             let what = format!("{id:?} came with count {times} of at most {times_max}, dead: {is_dead}");
-            self.fail(Invariant::Retried, what);
+            self.findings.fail(Invariant::Retried, what);
         } else if came > sent {
             let what = format!("{id:?} came {came} times with count {times}, and was sent back {sent} times before");
-            self.fail(Invariant::Retried, what);
+            self.findings.fail(Invariant::Retried, what);
         }
     }
 

@@ -86,16 +86,9 @@ impl Client {
             queue_offset: offset as i64,
             max_msg_nums: 1 + self.random.index(8) as i32,
             sys_flag: PullMessage::SUBSCRIPTION,
-            commit_offset: 0,
-            suspend_timeout_millis: 0,
-            sub_version: 0,
             subscription: Some("*"),
             expression_type: Some("TAG"),
-            max_msg_bytes: None,
-            lite_topic: None,
-            request_source: None,
-            proxy_forward_client_id: None,
-            broker_name: None,
+            ..PullMessage::default()
         };
         let answer = connection.ask(RequestCode::PULL_MESSAGE, |fields| ask.write(fields), b"").await?;
         match answer.code {

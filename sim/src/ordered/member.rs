@@ -36,9 +36,9 @@ impl Client {
     /// Consumes until told to stop.
     pub(super) async fn consume_in_order(self) {
         let mut held = Queues::new();
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if let Err(error) = self.consume_on_one_connection(&mut held).await {
-                self.ledger.lock().note(format_args!("{}: {error}", self.name));
+                self.ledger.lock().findings.note(format_args!("{}: {error}", self.name));
             }
             rt::sleep(Duration::from_millis(100 + self.random.below(2000))).await;
         }
@@ -47,7 +47,7 @@ impl Client {
     async fn consume_on_one_connection(&self, held: &mut Queues) -> io::Result<()> {
         let mut connection = self.connect().await?;
         let mut round_at = Duration::ZERO;
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if self.now() >= round_at {
                 self.heartbeat(&mut connection).await?;
                 self.share_out(&mut connection, held).await?;
@@ -116,7 +116,7 @@ impl Client {
         let answer = rt::timeout(LOCK_ANSWER_MAX, connection.ask(RequestCode::LOCK_BATCH_MQ, |_| (), &ask)).await;
         let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         if answer.code != ResponseCode::SUCCESS {
-            self.ledger.lock().note(format_args!("{}: no locks: {}", self.name, answer.remark));
+            self.ledger.lock().findings.note(format_args!("{}: no locks: {}", self.name, answer.remark));
             return Ok(());
         }
         let locked = from_slice::<LockBatchAnswer>(&answer.body).map_err(io::Error::other)?.lock_ok_mq_set;

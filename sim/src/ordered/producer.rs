@@ -14,9 +14,9 @@ const KEYS: u32 = 6;
 impl Client {
     /// Sends its keys until told to stop.
     pub(super) async fn produce(self, producer: u32) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if let Err(error) = self.produce_on_one_connection(producer).await {
-                self.ledger.lock().note(format_args!("{}: {error}", self.name));
+                self.ledger.lock().findings.note(format_args!("{}: {error}", self.name));
             }
             rt::sleep(Duration::from_millis(100 + self.random.below(1000))).await;
         }
@@ -24,7 +24,7 @@ impl Client {
 
     async fn produce_on_one_connection(&self, producer: u32) -> io::Result<()> {
         let mut connection = self.connect().await?;
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             self.send(&mut connection, producer * KEYS + self.random.below(u64::from(KEYS)) as u32).await?;
             rt::sleep(Duration::from_millis(self.random.below(1500))).await;
         }
@@ -57,7 +57,7 @@ impl Client {
             (ResponseCode::SUCCESS, (Some(queue), Some(offset))) => {
                 self.ledger.lock().acknowledge(id, queue as u32, offset);
             }
-            (code, _) => self.ledger.lock().note(format_args!("{id:?}: {code:?} {}", answer.remark)),
+            (code, _) => self.ledger.lock().findings.note(format_args!("{id:?}: {code:?} {}", answer.remark)),
         }
         Ok(())
     }

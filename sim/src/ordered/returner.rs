@@ -21,9 +21,9 @@ impl Client {
     /// Reads the topic, what comes again, and the dead letters, until told to stop.
     pub(super) async fn give_back(self) {
         let mut offsets = Offsets::new();
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             if let Err(error) = self.give_back_on_one_connection(&mut offsets).await {
-                self.ledger.lock().note(format_args!("{}: {error}", self.name));
+                self.ledger.lock().findings.note(format_args!("{}: {error}", self.name));
             }
             rt::sleep(Duration::from_millis(100 + self.random.below(1000))).await;
         }
@@ -35,7 +35,7 @@ impl Client {
         let (retry, dead) = (Topic::retry_of(&group).to_string(), Topic::dead_letter_of(&group).to_string());
         let mut sources: Vec<(String, u32)> = (0..QUEUES).map(|queue| (TOPIC.to_owned(), queue)).collect();
         sources.extend([(retry, 0), (dead.clone(), 0)]);
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             for source in &sources {
                 let next = offsets.get(source).copied().unwrap_or(0);
                 let pulled = self.pull(&mut connection, GROUP, &source.0, source.1, next).await?;

@@ -3,10 +3,10 @@
 use super::ledger::Ledger;
 use super::line::Client;
 use crate::node::serve::{self, BROKER_PORT};
-use crate::{Invariant, Report, panics, seeded};
+use crate::{Invariant, Report, findings};
 use parking_lot::Mutex;
 use rt::Random;
-use rt::sim::{self, Power, SeededRandom, SimHost, World};
+use rt::sim::{Power, SeededRandom, SimHost, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,10 @@ const SPACE_AMPLE: u64 = 1 << 34;
 /// Runs one seed.
 #[must_use]
 pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
-    panics::watch();
-    seeded::run(seed, || {
-        sim::run(seed, |world| async move {
-            let mut run = Run::new(world, planted);
-            run.all().await;
-            run.report()
-        })
+    findings::run(seed, |world| async move {
+        let mut run = Run::new(world, planted);
+        run.all().await;
+        run.report()
     })
 }
 
@@ -95,8 +92,8 @@ impl Run {
                 return;
             }
             self.work(false).await;
-            self.take_panics();
-            if self.ledger.lock().is_failed() {
+            self.ledger.lock().findings.take_panics();
+            if self.ledger.lock().findings.is_failed() {
                 return;
             }
             self.stops += 1;
@@ -107,7 +104,7 @@ impl Run {
             self.work(true).await;
             self.drain().await;
         }
-        self.take_panics();
+        self.ledger.lock().findings.take_panics();
     }
 
     fn start_member(&mut self, member: usize) {
@@ -132,8 +129,8 @@ impl Run {
             Ok(Err(panic)) => panic.to_string(),
             Err(_) => format!("not within {START_SECONDS_MAX} s"),
         };
-        self.take_panics();
-        self.ledger.lock().fail(Invariant::Live, format!("the node does not start: {why}"));
+        self.ledger.lock().findings.take_panics();
+        self.ledger.lock().findings.fail(Invariant::Live, format!("the node does not start: {why}"));
         false
     }
 
@@ -143,7 +140,10 @@ impl Run {
         if !is_last && self.random.below(4) == 0 {
             self.node.disk().die_after(self.random.below(2000));
         }
-        while rt::Clock::monotonic(&clock) < until && !self.ledger.lock().is_failed() && !self.node.disk().is_dead() {
+        while rt::Clock::monotonic(&clock) < until
+            && !self.ledger.lock().findings.is_failed()
+            && !self.node.disk().is_dead()
+        {
             rt::sleep(Duration::from_millis(1 + self.random.below(4000))).await;
             self.mischief();
         }
@@ -184,35 +184,17 @@ impl Run {
         for _ in 0..DRAIN_SECONDS_MAX {
             rt::sleep(Duration::from_secs(1)).await;
             missing = self.ledger.lock().missing();
-            if missing.is_none() || self.ledger.lock().is_failed() {
+            if missing.is_none() || self.ledger.lock().findings.is_failed() {
                 break;
             }
         }
         if let Some((invariant, what)) = missing {
-            self.ledger.lock().fail(invariant, what);
-        }
-    }
-
-    fn take_panics(&self) {
-        for panic in panics::take() {
-            self.ledger.lock().fail(Invariant::Sound, panic);
+            self.ledger.lock().findings.fail(invariant, what);
         }
     }
 
     fn report(&self) -> Report {
         let ledger = self.ledger.lock();
-        let trace = self.world.trace();
-        Report {
-            seed: self.world.seed(),
-            trace: trace.hash(),
-            events: trace.events(),
-            sent: ledger.sent,
-            acknowledged: ledger.acknowledged,
-            compared: ledger.compared,
-            stops: self.stops,
-            faults: self.node.disk().counters().faults,
-            violation: ledger.violation(),
-            last: trace.last(),
-        }
+        ledger.findings.report(&self.world, &self.node, ledger.sent, self.stops)
     }
 }

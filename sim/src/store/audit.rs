@@ -45,12 +45,12 @@ async fn walk(bench: &Bench, number: usize) -> Found {
     let (mut at, max) = (queue.min_offset(), queue.max_offset());
     let mut found = Found { min: at, ..Found::default() };
     let mut patience = REBUILD_SECONDS_MAX;
-    while at < max && !bench.ledger.lock().is_failed() {
+    while at < max && !bench.ledger.lock().findings.is_failed() {
         let mut entries = Vec::new();
         match queue.entries(at, ENTRIES_AT_ONCE, &mut entries) {
             Ok(()) if entries.is_empty() => {
                 let what = format!("queue {number} has nothing at {at}, below its end {max}");
-                bench.ledger.lock().fail(Invariant::Dense, what);
+                bench.ledger.lock().findings.fail(Invariant::Dense, what);
             }
             Ok(()) => {
                 let before = found.ids.len();
@@ -69,7 +69,7 @@ async fn walk(bench: &Bench, number: usize) -> Found {
                 }
                 other => {
                     let what = format!("queue {number} is damaged at {at} without cause or end: {other:?}");
-                    bench.ledger.lock().fail(Invariant::Honest, what);
+                    bench.ledger.lock().findings.fail(Invariant::Honest, what);
                 }
             },
             Err(ReadError::Rebuilding { .. }) if bench.ledger.lock().may_reads_fail && patience > 0 => {
@@ -82,7 +82,7 @@ async fn walk(bench: &Bench, number: usize) -> Found {
             }
             Err(error) => {
                 let what = format!("queue {number} cannot be read at {at}: {error}");
-                bench.ledger.lock().fail(Invariant::Honest, what);
+                bench.ledger.lock().findings.fail(Invariant::Honest, what);
             }
         }
     }
@@ -93,7 +93,7 @@ async fn walk(bench: &Bench, number: usize) -> Found {
 fn judge(bench: &Bench, recovered: &Recovered, found: &[Found], id: Id) {
     let ledger = &mut *bench.ledger.lock();
     let in_queue = &found[ledger.queue_of(id)];
-    if in_queue.ids.contains(&id) || ledger.is_failed() {
+    if in_queue.ids.contains(&id) || ledger.findings.is_failed() {
         return;
     }
     match ledger.fate(id) {
@@ -105,12 +105,12 @@ fn judge(bench: &Bench, recovered: &Recovered, found: &[Found], id: Id) {
             if spot.offset < in_queue.min {
                 expire(bench, ledger, id, spot.physical);
             } else if in_queue.damaged.iter().any(|range| range.contains(&spot.offset.0)) {
-                ledger.trace().note(format_args!("{name}: message {id} is reported as damaged"));
+                ledger.findings.note(format_args!("{name}: message {id} is reported as damaged"));
             } else if ledger.is_log_rotten && (is_cut || is_reported) {
                 ledger.set_fate(id, Fate::Gone);
             } else {
                 let what = format!("{name}: message {id} was stored at {} and is lost ({recovered:?})", spot.physical);
-                ledger.fail(Invariant::Kept, what);
+                ledger.findings.fail(Invariant::Kept, what);
             }
         }
         // With damage in the queue one cannot know whether it is there.
@@ -126,7 +126,7 @@ fn expire(bench: &Bench, ledger: &mut super::Ledger, id: Id, physical: PhysicalO
         ledger.set_fate(id, Fate::Expired);
     } else if !ledger.is_log_rotten || bench.store.read_at(physical).is_ok() {
         let what = format!("message {id} at {physical} is below its queue, but the log begins at {start}");
-        ledger.fail(Invariant::Kept, what);
+        ledger.findings.fail(Invariant::Kept, what);
     }
 }
 
@@ -142,7 +142,7 @@ fn judge_batches(bench: &Bench) {
     });
     if let Some(members) = torn {
         let fates: Vec<_> = members.iter().map(|&id| (id, ledger.fate(id))).collect();
-        ledger.fail(Invariant::Atomic, format!("a batch is torn: {fates:?}"));
+        ledger.findings.fail(Invariant::Atomic, format!("a batch is torn: {fates:?}"));
     }
 }
 
@@ -187,10 +187,10 @@ pub(super) fn compare(bench: &Bench, before: &Answers) {
         Ok(now) => now,
         Err(error) => {
             let what = format!("what could be read before the restart cannot be read now: {error}");
-            return bench.ledger.lock().fail(Invariant::Derived, what);
+            return bench.ledger.lock().findings.fail(Invariant::Derived, what);
         }
     };
-    bench.ledger.lock().trace().note(format_args!("answers compared"));
+    bench.ledger.lock().findings.note(format_args!("answers compared"));
     let Some(number) = (0..now.0.len()).find(|&number| now.0[number] != before.0[number]) else { return };
     let (now, before) = (&now.0[number], &before.0[number]);
     let what = if now.entries != before.entries {
@@ -201,5 +201,5 @@ pub(super) fn compare(bench: &Bench, before: &Answers) {
         format!("offsets by time were {:?} and are {:?}", before.offsets_at, now.offsets_at)
     };
     let what = format!("queue {number} answers otherwise than before it was closed: {what}");
-    bench.ledger.lock().fail(Invariant::Derived, what);
+    bench.ledger.lock().findings.fail(Invariant::Derived, what);
 }

@@ -29,7 +29,7 @@ pub(super) struct Bench {
 impl Bench {
     /// Sends until told to stop.
     pub(super) async fn send(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             rt::sleep(Duration::from_millis(self.random.below(20))).await;
             if !self.send_once(2).await {
                 return;
@@ -59,7 +59,10 @@ impl Bench {
             }
         };
         let Ok(outcome) = rt::timeout(ANSWER_TIME_MAX, appending).await else {
-            self.ledger.lock().fail(Invariant::Live, format!("messages {ids:?}: no answer within {ANSWER_TIME_MAX:?}"));
+            self.ledger
+                .lock()
+                .findings
+                .fail(Invariant::Live, format!("messages {ids:?}: no answer within {ANSWER_TIME_MAX:?}"));
             return false;
         };
         self.judge(&ids, &safe, &joined, &outcome)
@@ -90,7 +93,7 @@ impl Bench {
     ) -> bool {
         let ledger = &mut *self.ledger.lock();
         if outcome.len() != ids.len() {
-            ledger.fail(Invariant::Genuine, format!("{} messages got {} answers", ids.len(), outcome.len()));
+            ledger.findings.fail(Invariant::Genuine, format!("{} messages got {} answers", ids.len(), outcome.len()));
             return false;
         }
         let mut goes_on = true;
@@ -102,13 +105,15 @@ impl Bench {
                     let is_open =
                         matches!(error, AppendError::Write { .. } | AppendError::Poisoned { .. } | AppendError::Closed);
                     match is_open {
-                        true => ledger.trace().note(format_args!("open {}: {error}", ids[n])),
+                        true => ledger.findings.note(format_args!("open {}: {error}", ids[n])),
                         false => ledger.refuse(ids[n], error),
                     }
                 }
             }
             if joined[n] && outcome.get(n + 1).is_some_and(|next| next.is_ok() != result.is_ok()) {
-                ledger.fail(Invariant::Atomic, format!("messages {} and {} got different answers", ids[n], ids[n + 1]));
+                ledger
+                    .findings
+                    .fail(Invariant::Atomic, format!("messages {} and {} got different answers", ids[n], ids[n + 1]));
             }
         }
         goes_on
@@ -116,7 +121,7 @@ impl Bench {
 
     /// Reads here and there, and looks keys up, until told to stop.
     pub(super) async fn read(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             rt::sleep(Duration::from_millis(self.random.below(30))).await;
             match self.random.below(8) {
                 0 => self.look_up(),
@@ -131,7 +136,7 @@ impl Bench {
         let (min, max) = (queue.min_offset(), queue.max_offset());
         if min > max {
             let name = self.ledger.lock().queue_name(number);
-            self.ledger.lock().fail(Invariant::Dense, format!("{name} reaches from {min} to {max}"));
+            self.ledger.lock().findings.fail(Invariant::Dense, format!("{name} reaches from {min} to {max}"));
             return;
         }
         let from = min.plus(self.random.below(max.0 - min.0 + 1));
@@ -141,7 +146,10 @@ impl Bench {
             return;
         }
         if entries.is_empty() && from < max {
-            self.ledger.lock().fail(Invariant::Dense, format!("queue {number} has nothing at {from}, below {max}"));
+            self.ledger
+                .lock()
+                .findings
+                .fail(Invariant::Dense, format!("queue {number} has nothing at {from}, below {max}"));
         }
         self.read_entries(number, from.0, &entries);
     }
@@ -154,7 +162,7 @@ impl Bench {
             let expected = from + n as u64;
             if entry.offset.0 != expected {
                 let what = format!("queue {number}: offset {} where {expected} must be", entry.offset);
-                self.ledger.lock().fail(Invariant::Dense, what);
+                self.ledger.lock().findings.fail(Invariant::Dense, what);
                 return found;
             }
             let mut out = BytesMut::new();
@@ -183,13 +191,13 @@ impl Bench {
         let is_excused = self.ledger.lock().is_log_rotten || self.store.is_poisoned();
         if places != [(spot.offset, spot.physical)] && !(is_excused && places.is_empty()) {
             let what = format!("the key of message {id} finds {places:?}, expected {spot:?}");
-            self.ledger.lock().fail(Invariant::Derived, what);
+            self.ledger.lock().findings.fail(Invariant::Derived, what);
         }
     }
 
     /// Removes old segments now and then.
     pub(super) async fn retain(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             rt::sleep(Duration::from_millis(100 + self.random.below(400))).await;
             let before = self.host.clock.now().0 - i64::try_from(self.random.below(3000)).unwrap_or(0);
             let keep = pick(&self.random, &[16 << 10, 64 << 10, 1 << 20]);
@@ -198,13 +206,13 @@ impl Bench {
             let retained = self.store.retain(&retention);
             while matches!(self.store.give_back(), Ok(true)) {}
             let min = self.store.positions().min;
-            self.ledger.lock().trace().note(format_args!("retain {before} {keep}: {retained:?}, log from {min}"));
+            self.ledger.lock().findings.note(format_args!("retain {before} {keep}: {retained:?}, log from {min}"));
         }
     }
 
     fn judge_read_error(&self, what: &str, error: &ReadError) {
         let ledger = &mut *self.ledger.lock();
-        ledger.trace().note(format_args!("{what}: {error}"));
+        ledger.findings.note(format_args!("{what}: {error}"));
         let is_excused = match error {
             // After a failed sync the system may have thrown away what was written: the store has stopped for that.
             ReadError::Damaged { .. } => ledger.is_log_rotten || self.store.is_poisoned(),
@@ -213,7 +221,7 @@ impl Bench {
             ReadError::NoRecord { .. } => false,
         };
         if !is_excused && !self.disk.is_dead() {
-            ledger.fail(Invariant::Honest, format!("{what}: an error without a cause: {error}"));
+            ledger.findings.fail(Invariant::Honest, format!("{what}: an error without a cause: {error}"));
         }
     }
 }

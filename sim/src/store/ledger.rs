@@ -1,7 +1,8 @@
 //! What was sent, what was promised, and what was found: the judge of a run.
 
 use super::setup::QueueSetup;
-use crate::{Invariant, Violation};
+use crate::Invariant;
+use crate::findings::Findings;
 use bytes::Bytes;
 use model::record::{Draft, Place, Record, body_crc};
 use model::{PhysicalOffset, QueueOffset, java_hash, properties};
@@ -17,7 +18,7 @@ pub(super) type Id = usize;
 
 /// Knows every message of a run.
 pub struct Ledger {
-    trace: Trace,
+    pub(super) findings: Findings,
     queues: Vec<QueueSetup>,
     messages: Vec<Message>,
     /// Members of each atomic batch.
@@ -30,9 +31,6 @@ pub struct Ledger {
     pub(super) may_reads_fail: bool,
     /// Parts of the log that a start reported as damaged.
     pub(super) reported: Vec<Range<PhysicalOffset>>,
-    pub(super) acknowledged: u64,
-    pub(super) compared: u64,
-    violation: Option<Violation>,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +68,7 @@ impl Ledger {
     pub(super) fn new(trace: Trace, queues: Vec<QueueSetup>) -> Self {
         let places = vec![BTreeMap::new(); queues.len()];
         Self {
-            trace,
+            findings: Findings::new(trace),
             queues,
             messages: Vec::new(),
             batches: Vec::new(),
@@ -78,28 +76,7 @@ impl Ledger {
             is_log_rotten: false,
             may_reads_fail: false,
             reported: Vec::new(),
-            acknowledged: 0,
-            compared: 0,
-            violation: None,
         }
-    }
-
-    /// Something that must hold does not; only the first counts.
-    pub(super) fn fail(&mut self, invariant: Invariant, what: String) {
-        self.trace.note(format_args!("VIOLATION {what}"));
-        self.violation.get_or_insert(Violation { invariant, what });
-    }
-
-    pub(super) fn is_failed(&self) -> bool {
-        self.violation.is_some()
-    }
-
-    pub(super) fn violation(&self) -> Option<Violation> {
-        self.violation.clone()
-    }
-
-    pub(super) fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     pub(super) fn sent(&self) -> usize {
@@ -172,9 +149,9 @@ impl Ledger {
 
     /// The store says that it has the message.
     pub(super) fn acknowledge(&mut self, id: Id, place: Place, safe: bool) {
-        self.acknowledged += 1;
+        self.findings.acknowledged += 1;
         let spot = Spot { offset: place.queue_offset, physical: place.physical_offset };
-        self.trace.note(format_args!(
+        self.findings.note(format_args!(
             "acknowledged {id} {} {}{}",
             self.name(id, spot.offset),
             spot.physical,
@@ -185,21 +162,23 @@ impl Ledger {
 
     /// The store says that it does not have the message and never will.
     pub(super) fn refuse(&mut self, id: Id, why: &store::AppendError) {
-        self.trace.note(format_args!("refused {id}: {why}"));
+        self.findings.note(format_args!("refused {id}: {why}"));
         match self.messages[id].fate {
             Fate::Open => self.messages[id].fate = Fate::Refused,
-            fate => self.fail(Invariant::Genuine, format!("message {id} was refused ({why}) after it was {fate:?}")),
+            fate => self
+                .findings
+                .fail(Invariant::Genuine, format!("message {id} was refused ({why}) after it was {fate:?}")),
         }
     }
 
     /// A reader got these bytes for an entry of a queue.
     pub(super) fn observe(&mut self, queue: usize, entry: &Entry, bytes: &[u8], safe: bool) -> Option<Id> {
-        self.compared += 1;
+        self.findings.compared += 1;
         let at = format!("{} offset {}", self.queue_name(queue), entry.offset);
         let record = match Record::parse(bytes) {
             Ok(record) => record,
             Err(error) => {
-                self.fail(Invariant::Honest, format!("{at}: served bytes are no record: {error}"));
+                self.findings.fail(Invariant::Honest, format!("{at}: served bytes are no record: {error}"));
                 return None;
             }
         };
@@ -207,7 +186,7 @@ impl Ledger {
         let id = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < self.messages.len());
         let Some(id) = id.filter(|&id| self.messages[id].queue == queue) else {
             let rotten = if self.is_log_rotten { Invariant::Honest } else { Invariant::Genuine };
-            self.fail(rotten, format!("{at}: a message that was never sent to this queue ({id:?})"));
+            self.findings.fail(rotten, format!("{at}: a message that was never sent to this queue ({id:?})"));
             return None;
         };
         let draft = self.draft(id);
@@ -221,12 +200,13 @@ impl Ledger {
         if expected != bytes {
             let first = expected.iter().zip(bytes).position(|(a, b)| a != b);
             let invariant = if self.is_log_rotten { Invariant::Honest } else { Invariant::Genuine };
-            self.fail(invariant, format!("{at}: message {id} differs from what was sent, first at byte {first:?}"));
+            self.findings
+                .fail(invariant, format!("{at}: message {id} differs from what was sent, first at byte {first:?}"));
             return None;
         }
         let hash = if id % 3 == 0 { 0 } else { java_hash(tag(id)) };
         if entry.tag_hash != hash {
-            self.fail(Invariant::Derived, format!("{at}: tag hash is {}, expected {hash}", entry.tag_hash));
+            self.findings.fail(Invariant::Derived, format!("{at}: tag hash is {}, expected {hash}", entry.tag_hash));
         }
         self.settle(id, Spot { offset: entry.offset, physical: entry.physical }, safe);
         Some(id)
@@ -242,17 +222,19 @@ impl Ledger {
             Fate::Stored { spot: old, safe: was_safe } if old == spot => safe || was_safe,
             Fate::Loose { spot: old } if old == spot => safe,
             Fate::Stored { spot: old, .. } | Fate::Loose { spot: old } => {
-                self.fail(Invariant::Dense, format!("{name} at {spot:?}: message {id} was at {old:?} before"));
+                self.findings.fail(Invariant::Dense, format!("{name} at {spot:?}: message {id} was at {old:?} before"));
                 return;
             }
             Fate::Refused | Fate::Gone | Fate::Expired => {
-                self.fail(Invariant::Genuine, format!("{name}: message {id} is there although it was {fate:?}"));
+                self.findings
+                    .fail(Invariant::Genuine, format!("{name}: message {id} is there although it was {fate:?}"));
                 return;
             }
         };
         match self.places[queue].insert(spot.offset.0, id) {
             Some(other) if other != id => {
-                self.fail(Invariant::Dense, format!("{name}: belongs to message {other} and now to message {id}"));
+                self.findings
+                    .fail(Invariant::Dense, format!("{name}: belongs to message {other} and now to message {id}"));
             }
             _ => self.messages[id].fate = Fate::Stored { spot, safe },
         }

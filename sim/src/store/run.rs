@@ -4,10 +4,10 @@ use super::audit::{Answers, answers, audit, compare};
 use super::clients::Bench;
 use super::ledger::Ledger;
 use super::setup::{DIR, Setup};
-use crate::{Invariant, Report, panics, seeded};
+use crate::{Invariant, Report, findings};
 use parking_lot::Mutex;
 use rt::Random;
-use rt::sim::{self, Faults, Power, SeededRandom, SimHost, World};
+use rt::sim::{Faults, Power, SeededRandom, SimHost, World};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,12 +26,7 @@ const POISON_SURVIVES_KILL: bool = true;
 /// Runs one seed.
 #[must_use]
 pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
-    panics::watch();
-    seeded::run(seed, || simulate(seed, planted))
-}
-
-fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
-    sim::run(seed, |world| async move {
+    findings::run(seed, |world| async move {
         let setup = Arc::new(Setup::of(&world.random().fork(1), planted));
         world.trace().note(format_args!("{:?} {:?}", setup.profile, setup.options));
         let mut ledger = Ledger::new(world.trace().clone(), setup.queues.clone());
@@ -59,8 +54,8 @@ impl Run {
     async fn all(&mut self) {
         for _ in 0..self.setup.boots {
             self.one_boot().await;
-            self.take_panics();
-            if self.ledger.lock().is_failed() {
+            self.ledger.lock().findings.take_panics();
+            if self.ledger.lock().findings.is_failed() {
                 return;
             }
         }
@@ -69,7 +64,7 @@ impl Run {
         if let Some((bench, recovered)) = self.open().await {
             audit(&bench, &recovered).await;
         }
-        self.take_panics();
+        self.ledger.lock().findings.take_panics();
     }
 
     /// Start, judge, work, stop.
@@ -82,12 +77,12 @@ impl Run {
         audit(&bench, &recovered).await;
         let is_comparable = {
             let ledger = self.ledger.lock();
-            !ledger.is_failed() && !ledger.is_log_rotten
+            !ledger.findings.is_failed() && !ledger.is_log_rotten
         };
         if let Some(before) = self.before.take().filter(|_| is_comparable) {
             compare(&bench, &before);
         }
-        if self.ledger.lock().is_failed() {
+        if self.ledger.lock().findings.is_failed() {
             return;
         }
         self.work(bench.clone()).await;
@@ -131,12 +126,12 @@ impl Run {
                 let is_rotten = self.ledger.lock().is_log_rotten;
                 if !recovered.damages.is_empty() && !is_rotten {
                     let what = format!("damage is reported that nobody did: {:?}", recovered.damages);
-                    self.ledger.lock().fail(Invariant::Honest, what);
+                    self.ledger.lock().findings.fail(Invariant::Honest, what);
                 }
                 Some((bench, recovered))
             }
             Err(why) => {
-                self.ledger.lock().fail(Invariant::Live, format!("the store does not open: {why}"));
+                self.ledger.lock().findings.fail(Invariant::Live, format!("the store does not open: {why}"));
                 None
             }
         }
@@ -188,7 +183,7 @@ impl Run {
     }
 
     fn is_over(&self) -> bool {
-        self.ledger.lock().is_failed() || self.machine.disk().is_dead()
+        self.ledger.lock().findings.is_failed() || self.machine.disk().is_dead()
     }
 
     /// Something may happen to the machine.
@@ -225,17 +220,17 @@ impl Run {
     async fn prove_life(&self, bench: &Bench) {
         self.calm();
         rt::sleep(Duration::from_secs(2)).await;
-        let before = self.ledger.lock().acknowledged;
+        let before = self.ledger.lock().findings.acknowledged;
         for _ in 0..5 {
             let open = bench.send_once(1).await;
-            if !open || self.ledger.lock().acknowledged > before {
+            if !open || self.ledger.lock().findings.acknowledged > before {
                 break;
             }
         }
         let is_poisoned = bench.store.is_poisoned();
-        if self.ledger.lock().acknowledged == before && !is_poisoned && !self.machine.disk().is_dead() {
+        if self.ledger.lock().findings.acknowledged == before && !is_poisoned && !self.machine.disk().is_dead() {
             let what = "the faults are over, but no append succeeds".to_owned();
-            self.ledger.lock().fail(Invariant::Live, what);
+            self.ledger.lock().findings.fail(Invariant::Live, what);
         }
     }
 
@@ -265,7 +260,7 @@ impl Run {
         let closing = self.machine.spawn(async move { store.close().await });
         let is_closed = rt::timeout(Duration::from_secs(120), closing).await.is_ok();
         if !is_closed && !self.machine.disk().is_dead() {
-            self.ledger.lock().fail(Invariant::Live, "the store does not close".to_owned());
+            self.ledger.lock().findings.fail(Invariant::Live, "the store does not close".to_owned());
         }
         self.world.trace().note(format_args!("closed at {:?}", bench.store.positions()));
         if is_calm && !self.is_over() && !bench.store.is_poisoned() && !self.ledger.lock().is_log_rotten {
@@ -294,27 +289,9 @@ impl Run {
         }
     }
 
-    fn take_panics(&self) {
-        for panic in panics::take() {
-            self.ledger.lock().fail(Invariant::Sound, panic);
-        }
-    }
-
     fn report(&self) -> Report {
         let ledger = self.ledger.lock();
-        let trace = self.world.trace();
-        Report {
-            seed: self.world.seed(),
-            trace: trace.hash(),
-            events: trace.events(),
-            sent: ledger.sent() as u64,
-            acknowledged: ledger.acknowledged,
-            compared: ledger.compared,
-            stops: self.stops,
-            faults: self.machine.disk().counters().faults,
-            violation: ledger.violation(),
-            last: trace.last(),
-        }
+        ledger.findings.report(&self.world, &self.machine, ledger.sent() as u64, self.stops)
     }
 }
 

@@ -39,7 +39,7 @@ impl Client {
     /// Sends, and now and then changes its mind.
     pub(super) async fn produce(self) {
         let mut targets: Vec<Target> = Vec::new();
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             let burst = if self.random.below(8) == 0 { 1 + self.random.index(40) } else { 1 };
             for _ in 0..burst {
                 targets.extend(self.send().await);
@@ -122,7 +122,7 @@ impl Client {
 
     /// Reads what comes, and now and then wants it again.
     pub(super) async fn consume(self) {
-        while !self.ledger.lock().is_failed() {
+        while !self.ledger.lock().findings.is_failed() {
             self.read(TOPIC).await;
             self.read(RETRY).await;
             rt::sleep(Duration::from_millis(1 + self.random.below(200))).await;
@@ -137,7 +137,7 @@ impl Client {
             Ok(()) => {}
             Err(ReadError::NoOffset { min, end, .. }) => {
                 let what = format!("offset {next} of {topic} is to be read; it reaches from {min} to {end}");
-                return self.ledger.lock().fail(Invariant::Kept, what);
+                return self.ledger.lock().findings.fail(Invariant::Kept, what);
             }
             // Another time, when the disk is better.
             Err(_) => return,
@@ -168,7 +168,7 @@ impl Client {
         let record = Record::parse(bytes).ok()?;
         let id = std::str::from_utf8(record.body).ok().and_then(|body| body.split(' ').next()?.parse::<Id>().ok());
         let Some(id) = id else {
-            ledger.fail(Invariant::Genuine, format!("a message of {topic} is none that was sent"));
+            ledger.findings.fail(Invariant::Genuine, format!("a message of {topic} is none that was sent"));
             return None;
         };
         if topic == TOPIC {
@@ -176,7 +176,7 @@ impl Client {
             return Some((id, self.random.below(6) == 0));
         }
         if record.property(properties::RETRY_TOPIC) != Some(TOPIC) {
-            ledger.fail(Invariant::Genuine, format!("message {id} came again without its topic"));
+            ledger.findings.fail(Invariant::Genuine, format!("message {id} came again without its topic"));
         }
         ledger.deliver_again(id);
         Some((id, false))

@@ -1,6 +1,7 @@
 //! What was promised about times, and what came.
 
-use crate::{Invariant, Violation};
+use crate::Invariant;
+use crate::findings::Findings;
 use rt::sim::Trace;
 use std::collections::BTreeMap;
 
@@ -31,31 +32,15 @@ struct Message {
 
 /// Everything that was promised.
 pub(super) struct Ledger {
-    trace: Trace,
+    pub(super) findings: Findings,
     messages: Vec<Message>,
     /// Places of messages, so that each is counted once: next offset by queue.
     next: BTreeMap<String, u64>,
-    violation: Option<Violation>,
-    pub(super) acknowledged: u64,
-    pub(super) compared: u64,
 }
 
 impl Ledger {
     pub(super) fn new(trace: Trace) -> Self {
-        Self { trace, messages: Vec::new(), next: BTreeMap::new(), violation: None, acknowledged: 0, compared: 0 }
-    }
-
-    pub(super) fn fail(&mut self, invariant: Invariant, what: String) {
-        self.trace.note(format_args!("VIOLATION {what}"));
-        self.violation.get_or_insert(Violation { invariant, what });
-    }
-
-    pub(super) fn violation(&self) -> Option<Violation> {
-        self.violation.clone()
-    }
-
-    pub(super) fn is_failed(&self) -> bool {
-        self.violation.is_some()
+        Self { findings: Findings::new(trace), messages: Vec::new(), next: BTreeMap::new() }
     }
 
     pub(super) fn sent(&self) -> u64 {
@@ -78,7 +63,7 @@ impl Ledger {
 
     pub(super) fn send(&mut self, due: i64) -> Id {
         let id = self.messages.len();
-        self.trace.note(format_args!("send {id} for {due}"));
+        self.findings.note(format_args!("send {id} for {due}"));
         let cancelled = Cancelled::No;
         self.messages.push(Message {
             due,
@@ -93,26 +78,26 @@ impl Ledger {
     }
 
     pub(super) fn acknowledge(&mut self, id: Id) {
-        self.trace.note(format_args!("stored {id}"));
+        self.findings.note(format_args!("stored {id}"));
         self.messages[id].is_acknowledged = true;
-        self.acknowledged += 1;
+        self.findings.acknowledged += 1;
     }
 
     /// A message came where consumers read.
     pub(super) fn deliver(&mut self, id: Id, stored_at: i64) {
-        self.compared += 1;
+        self.findings.compared += 1;
         let Some(message) = self.messages.get_mut(id) else {
-            return self.fail(Invariant::Genuine, format!("message {id} was never sent"));
+            return self.findings.fail(Invariant::Genuine, format!("message {id} was never sent"));
         };
         message.seen += 1;
         let (due, seen, cancelled) = (message.due, message.seen, message.cancelled);
-        self.trace.note(format_args!("came {id} at {stored_at}, due at {due}"));
+        self.findings.note(format_args!("came {id} at {stored_at}, due at {due}"));
         if stored_at < due {
-            self.fail(Invariant::Timely, format!("message {id} was due at {due} and came at {stored_at}"));
+            self.findings.fail(Invariant::Timely, format!("message {id} was due at {due} and came at {stored_at}"));
         } else if seen > 1 {
-            self.fail(Invariant::Timely, format!("message {id}, due at {due}, came {seen} times"));
+            self.findings.fail(Invariant::Timely, format!("message {id}, due at {due}, came {seen} times"));
         } else if cancelled == Cancelled::Yes {
-            self.fail(Invariant::Timely, format!("message {id} was cancelled and came"));
+            self.findings.fail(Invariant::Timely, format!("message {id} was cancelled and came"));
         }
     }
 
@@ -125,12 +110,12 @@ impl Ledger {
 
     /// The answer: whether it is cancelled.
     pub(super) fn cancelled(&mut self, id: Id, is_cancelled: bool, was: bool) {
-        self.trace.note(format_args!("cancelled {id}: {is_cancelled}"));
+        self.findings.note(format_args!("cancelled {id}: {is_cancelled}"));
         let message = &mut self.messages[id];
         if is_cancelled {
             message.cancelled = Cancelled::Yes;
             if message.seen > 0 {
-                self.fail(Invariant::Timely, format!("message {id} came and is said to be cancelled"));
+                self.findings.fail(Invariant::Timely, format!("message {id} came and is said to be cancelled"));
             }
         } else if !was {
             message.cancelled = Cancelled::No;
@@ -149,19 +134,19 @@ impl Ledger {
 
     /// That was acknowledged.
     pub(super) fn sent_back(&mut self, id: Id) {
-        self.trace.note(format_args!("sent back {id}"));
+        self.findings.note(format_args!("sent back {id}"));
         self.messages[id].back_perhaps -= 1;
         self.messages[id].back += 1;
     }
 
     pub(super) fn deliver_again(&mut self, id: Id) {
-        self.compared += 1;
+        self.findings.compared += 1;
         let message = &mut self.messages[id];
         message.again += 1;
         let (again, max) = (message.again, message.back + message.back_perhaps);
-        self.trace.note(format_args!("came again {id}"));
+        self.findings.note(format_args!("came again {id}"));
         if again > max {
-            self.fail(
+            self.findings.fail(
                 Invariant::Timely,
                 format!("message {id} was sent back {max} times and came again {again} times"),
             );

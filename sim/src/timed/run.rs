@@ -2,12 +2,12 @@
 
 use super::clients::{Client, DELAY_MAX_MS, TOPIC};
 use super::ledger::Ledger;
-use crate::{Invariant, Report, panics, seeded};
+use crate::{Invariant, Report, findings};
 use broker::Broker;
 use cluster::metadata::{self, Metadata};
 use model::{Topic, TopicConfig};
 use parking_lot::Mutex;
-use rt::sim::{self, Fault, Operation, Power, SeededRandom, SimHost, World};
+use rt::sim::{Fault, Operation, Power, SeededRandom, SimHost, World};
 use rt::{Clock, Host, Random, Shutdown, ShutdownTrigger};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,13 +31,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Runs one seed.
 #[must_use]
 pub fn run(seed: u64, planted: Option<PlantedBug>) -> Report {
-    panics::watch();
-    seeded::run(seed, || {
-        sim::run(seed, |world| async move {
-            let mut run = Run::new(world, planted);
-            run.all().await;
-            run.report()
-        })
+    findings::run(seed, |world| async move {
+        let mut run = Run::new(world, planted);
+        run.all().await;
+        run.report()
     })
 }
 
@@ -109,8 +106,8 @@ impl Run {
                 self.work().await;
                 drop(trigger);
             }
-            self.take_panics();
-            if self.ledger.lock().is_failed() {
+            self.ledger.lock().findings.take_panics();
+            if self.ledger.lock().findings.is_failed() {
                 return;
             }
             self.stop();
@@ -125,9 +122,9 @@ impl Run {
                 self.drain().await;
                 drop(trigger);
             }
-            None => self.ledger.lock().fail(Invariant::Live, "the broker does not start".to_owned()),
+            None => self.ledger.lock().findings.fail(Invariant::Live, "the broker does not start".to_owned()),
         }
-        self.take_panics();
+        self.ledger.lock().findings.take_panics();
     }
 
     async fn start(&self, is_last: bool) -> Option<ShutdownTrigger> {
@@ -161,7 +158,7 @@ impl Run {
             self.node.disk().die_after(self.random.below(4000));
         }
         let disk = self.node.disk();
-        while self.world.clock().monotonic() < until && !self.ledger.lock().is_failed() && !disk.is_dead() {
+        while self.world.clock().monotonic() < until && !self.ledger.lock().findings.is_failed() && !disk.is_dead() {
             rt::sleep(Duration::from_millis(1 + self.random.below(2000))).await;
             match self.random.below(40) {
                 0 => self.harm_disk(),
@@ -207,38 +204,20 @@ impl Run {
         let mut missing = None;
         for _ in 0..DRAIN_SECONDS_MAX {
             missing = self.ledger.lock().missing();
-            if missing.is_none() || self.ledger.lock().is_failed() {
+            if missing.is_none() || self.ledger.lock().findings.is_failed() {
                 break;
             }
             rt::sleep(Duration::from_secs(1)).await;
         }
         if let Some(missing) = missing {
-            self.ledger.lock().fail(Invariant::Timely, missing);
+            self.ledger.lock().findings.fail(Invariant::Timely, missing);
         }
         // What came twice comes soon.
         rt::sleep(Duration::from_secs(15)).await;
     }
 
-    fn take_panics(&self) {
-        for panic in panics::take() {
-            self.ledger.lock().fail(Invariant::Sound, panic);
-        }
-    }
-
     fn report(&self) -> Report {
         let ledger = self.ledger.lock();
-        let trace = self.world.trace();
-        Report {
-            seed: self.world.seed(),
-            trace: trace.hash(),
-            events: trace.events(),
-            sent: ledger.sent(),
-            acknowledged: ledger.acknowledged,
-            compared: ledger.compared,
-            stops: self.stops,
-            faults: self.node.disk().counters().faults,
-            violation: ledger.violation(),
-            last: trace.last(),
-        }
+        ledger.findings.report(&self.world, &self.node, ledger.sent(), self.stops)
     }
 }

@@ -30,7 +30,7 @@ fn check(expected: Option<Invariant>, events: impl FnOnce(&mut Ledger)) {
         ledger.send(0, 40);
     }
     events(&mut ledger);
-    assert_eq!(ledger.violation().map(|violation| violation.invariant), expected);
+    assert_eq!(ledger.findings.violated(), expected);
 }
 
 fn observe(ledger: &mut Ledger, id: Id, place: Place) {
@@ -61,7 +61,7 @@ fn every_changed_byte_is_seen() {
         let (entry, mut bytes) = read(&ledger, 0, PLACE);
         bytes[at] ^= 4;
         ledger.observe(0, &entry, &bytes, true);
-        assert!(ledger.is_failed(), "byte {at}");
+        assert!(ledger.findings.is_failed(), "byte {at}");
     }
 }
 
