@@ -77,6 +77,18 @@ pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
 /// When the broker handed a reply to the client that waits.
 pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
 
+/// What asks for a delivery at a time, apart from [`DELAY`].
+pub const TIMER_ASKED: [&str; 3] = [TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS];
+/// What brokers note of such a wait.
+pub const TIMER_NOTED: [&str; 3] = [TIMER_OUT_MS, TIMER_ENQUEUE_MS, TIMER_DEQUEUE_MS];
+
+/// Whether a property says only how a message came to where it is, so that it is not the message's any more when that
+/// is stored once more, as a retry or a dead letter: what it waits for then is decided anew.
+#[must_use]
+pub fn is_spent(name: &str) -> bool {
+    [DELAY, WAIT, CLUSTER].contains(&name) || TIMER_ASKED.contains(&name) || TIMER_NOTED.contains(&name)
+}
+
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(char::from(VALUE_END)).filter_map(|pair| pair.split_once(char::from(NAME_END)))
@@ -99,14 +111,20 @@ pub fn push(text: &mut String, name: &str, value: &str) {
     text.push(char::from(VALUE_END));
 }
 
-/// The text without the named properties.
+/// The text without the properties whose names are left out.
 #[must_use]
-pub fn without(text: &str, names: &[&str]) -> String {
+pub fn leaving_out(text: &str, is_left_out: impl Fn(&str) -> bool) -> String {
     let mut kept = String::with_capacity(text.len());
-    for (name, value) in iter(text).filter(|(name, _)| !names.contains(name)) {
+    for (name, value) in iter(text).filter(|(name, _)| !is_left_out(name)) {
         push(&mut kept, name, value);
     }
     kept
+}
+
+/// The text without the named properties.
+#[must_use]
+pub fn without(text: &str, names: &[&str]) -> String {
+    leaving_out(text, |name| names.contains(&name))
 }
 
 /// The text with a property set to a value.

@@ -12,19 +12,6 @@ use std::time::Duration;
 /// Level of the first repetition when the consumer leaves the delay to the broker; each further one adds a level.
 const FIRST_RETRY_LEVEL: i32 = 3;
 
-/// Properties that a message does not have when it comes again: what it waits for is decided anew.
-const NOT_SENT_BACK: [&str; 9] = [
-    properties::DELAY,
-    properties::WAIT,
-    properties::CLUSTER,
-    properties::TIMER_DELAY_SEC,
-    properties::TIMER_DELAY_MS,
-    properties::TIMER_DELIVER_MS,
-    properties::TIMER_OUT_MS,
-    properties::TIMER_ENQUEUE_MS,
-    properties::TIMER_DEQUEUE_MS,
-];
-
 /// What is to become of a message.
 #[derive(Clone, Copy)]
 enum Next {
@@ -137,7 +124,7 @@ impl Broker {
 }
 
 fn sent_back_properties(record: &Record<'_>, next: Next) -> String {
-    let mut text = properties::without(record.properties, &NOT_SENT_BACK);
+    let mut text = properties::leaving_out(record.properties, properties::is_spent);
     if record.property(properties::RETRY_TOPIC).is_none() {
         properties::push(&mut text, properties::RETRY_TOPIC, record.topic);
     }

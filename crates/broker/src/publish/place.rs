@@ -75,7 +75,7 @@ impl Broker {
         let mut text = String::with_capacity(given.len() + self.options().cluster.len() + 64);
         match when {
             // A message that waits again forgets the last time.
-            Some(when) => text.push_str(&properties::without(given, when.forgotten())),
+            Some(when) => text.push_str(&properties::leaving_out(given, |name| when.forgets(name))),
             None => text.push_str(given),
         }
         properties::push(&mut text, properties::CLUSTER, &self.options().cluster);

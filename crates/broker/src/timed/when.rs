@@ -40,20 +40,12 @@ pub(crate) struct When {
 }
 
 impl When {
-    /// Properties of an earlier wait that the message must not show again.
-    pub(crate) fn forgotten(self) -> &'static [&'static str] {
-        const INNER: [&str; 8] = [
-            properties::REAL_TOPIC,
-            properties::REAL_QUEUE_ID,
-            properties::TIMER_OUT_MS,
-            properties::TIMER_ENQUEUE_MS,
-            properties::TIMER_DEQUEUE_MS,
-            // A level makes the others void.
-            properties::TIMER_DELAY_SEC,
-            properties::TIMER_DELAY_MS,
-            properties::TIMER_DELIVER_MS,
-        ];
-        if self.by_level { &INNER } else { &INNER[..5] }
+    /// Whether a property belongs to an earlier wait, so that the message must not show it again. A level makes what else
+    /// asks for a wait void.
+    pub(crate) fn forgets(self, name: &str) -> bool {
+        [properties::REAL_TOPIC, properties::REAL_QUEUE_ID].contains(&name)
+            || properties::TIMER_NOTED.contains(&name)
+            || (self.by_level && properties::TIMER_ASKED.contains(&name))
     }
 }
 

@@ -22,21 +22,12 @@ const PRODUCER_GROUP: &str = "CLI_PRODUCER";
 /// Messages shown of those that would be resent.
 const SHOWN_MAX: usize = 100;
 
-/// Properties that belong to the message's life before it died, or that brokers set.
-const NOT_RESENT: [&str; 14] = [
-    properties::DELAY,
-    properties::WAIT,
-    properties::CLUSTER,
+/// Properties that belong to the message's life before it died, beside those that are [spent](properties::is_spent).
+const NOT_RESENT: [&str; 5] = [
     properties::RECONSUME_TIME,
     properties::MAX_RECONSUME_TIMES,
     properties::REAL_TOPIC,
     properties::REAL_QUEUE_ID,
-    properties::TIMER_DELAY_SEC,
-    properties::TIMER_DELAY_MS,
-    properties::TIMER_DELIVER_MS,
-    properties::TIMER_OUT_MS,
-    properties::TIMER_ENQUEUE_MS,
-    properties::TIMER_DEQUEUE_MS,
     properties::DLQ_RESENT_FROM,
 ];
 
@@ -196,7 +187,8 @@ async fn queues(cluster: &Cluster, retry: &str, letter: &Letter) -> anyhow::Resu
 }
 
 fn resent_properties(record: &Record<'_>, letter: &Letter) -> String {
-    let mut text = properties::without(record.properties, &NOT_RESENT);
+    let is_left_out = |name: &str| properties::is_spent(name) || NOT_RESENT.contains(&name);
+    let mut text = properties::leaving_out(record.properties, is_left_out);
     if record.property(properties::UNIQ_KEY).is_none() {
         properties::push(&mut text, properties::UNIQ_KEY, letter.key());
     }
