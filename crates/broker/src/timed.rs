@@ -68,6 +68,17 @@ pub struct TimerStats {
     pub lateness: Histogram,
 }
 
+impl TimerStats {
+    /// For how long the message due first has been due at a time (ms since the epoch), in ms.
+    #[must_use]
+    pub fn behind_ms(&self, now: i64) -> i64 {
+        match self.next_due_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            next => now.saturating_sub(next).max(0),
+        }
+    }
+}
+
 /// The broker's side of the owner.
 pub(crate) struct Timed {
     asks: mpsc::Sender<Ask>,

@@ -67,11 +67,7 @@ pub(super) async fn info(request: &Request) -> Outcome {
     put("startAcceptSendRequestTimeStamp", "0".to_owned());
     put("runtime", uptime(broker.now().0 - broker.started().0));
     let timers = broker.timer_stats();
-    let behind_ms = match timers.next_due_ms.load(Relaxed) {
-        0 => 0,
-        next => broker.now().0.saturating_sub(next).max(0),
-    };
-    put("timerReadBehind", (behind_ms / 1000).to_string());
+    put("timerReadBehind", (timers.behind_ms(broker.now().0) / 1000).to_string());
     // What is stored is taken in at once.
     put("timerOffsetBehind", "0".to_owned());
     put("timerCongestNum", timers.pending.load(Relaxed).to_string());

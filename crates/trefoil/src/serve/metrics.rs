@@ -99,8 +99,7 @@ pub(super) fn timers(page: &mut Page, broker: &Broker) {
     let stats = broker.timer_stats();
     let pending = stats.pending.load(Ordering::Relaxed);
     page.single("trefoil_timers_pending", Gauge, "Messages that wait for their time.", pending);
-    let next = stats.next_due_ms.load(Ordering::Relaxed);
-    let behind_ms = if next > 0 { broker.now().0.saturating_sub(next).max(0) } else { 0 };
+    let behind_ms = stats.behind_ms(broker.now().0);
     let help = "How long the message due first has been due.";
     page.single("trefoil_timers_behind_seconds", Gauge, help, behind_ms as f64 / 1e3);
     let counters: [(&str, &str, &AtomicU64); 4] = [
