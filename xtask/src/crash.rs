@@ -1,6 +1,6 @@
 //! Kills the node at random moments while the Java client sends, and looks for every acknowledged message afterwards.
 
-use crate::e2e::{self, Client};
+use crate::e2e::{self, Client, MAIN};
 use crate::node::{self, Node};
 use crate::shell::command;
 use anyhow::{Result, bail};
@@ -16,7 +16,6 @@ const LIFE_MS: std::ops::Range<u64> = 10..1_500;
 /// How long to wait for that acknowledgement: clients take a moment to find a broker again.
 const FIRST_ACK_MAX: Duration = Duration::from_secs(10);
 const TOPIC: &str = "crash";
-const MAIN: &str = "io.trefoil.e2e.Main";
 
 /// Runs that many rounds.
 pub(crate) fn run(rounds: u32) -> Result<()> {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// Java clients from their registry.
 pub(crate) const JAVA_4: &str = "4.9.8";
 const JAVA_5: &str = "5.5.0";
-const MAIN: &str = "io.trefoil.e2e.Main";
+/// The Java program with all scenarios.
+pub(crate) const MAIN: &str = "io.trefoil.e2e.Main";
 
 /// What the area `bounds` of the Java programs wants of its node (`BoundScenarios.java`).
 const BOUNDS: [&str; 6] =

@@ -1,7 +1,7 @@
 //! Kills the node at random moments while orderly Java consumers, killed at random too, work through keyed messages: no
 //! key may show an inversion, and nothing may be missing.
 
-use crate::e2e::{self, Client};
+use crate::e2e::{self, Client, MAIN};
 use crate::node::{self, Node};
 use crate::shell::command;
 use anyhow::{Result, anyhow, bail};
@@ -14,7 +14,6 @@ const LIFE_MS: std::ops::Range<u64> = 5_000..12_000;
 /// Seconds of sending before the first kill and after the last: the consumers find their queues meanwhile.
 const MARGIN_S: u64 = 12;
 const TOPIC: &str = "order";
-const MAIN: &str = "io.trefoil.e2e.Main";
 
 /// Runs it.
 pub(crate) fn run(kills: u32) -> Result<()> {
