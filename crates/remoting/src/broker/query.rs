@@ -76,12 +76,10 @@ pub(super) async fn consume_queue(request: &Request, header: &Header<'_>) -> Out
         physic_size: entry.size as i32,
         tags_code: i64::from(entry.tag_hash),
         eval: wants(entry.tag_hash),
-        msg: None,
     });
     let body = ConsumeQueuePage {
         queue_data: data.collect(),
         subscription_data: subscription.as_deref().map(subscription_body),
-        filter_data: None,
         max_queue_index: max.0 as i64,
         min_queue_index: min.0 as i64,
     };

@@ -64,8 +64,6 @@ body! {
     pub struct ConsumeQueuePage {
         #[serde(skip_serializing_if = "Option::is_none")]
         subscription_data: Option<SubscriptionData>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        filter_data: Option<String>,
         queue_data: Vec<ConsumeQueueEntry>,
         max_queue_index: i64,
         min_queue_index: i64,
@@ -78,8 +76,6 @@ body! {
         physic_size: i32,
         tags_code: i64,
         eval: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        msg: Option<String>,
     }
 
     /// Answer of `VIEW_BROKER_STATS_DATA`.
