@@ -7,13 +7,14 @@
 use crate::broker::{topic_table, topics_version};
 use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
-use crate::server::Call;
+use crate::server::{Call, Response};
 use ::broker::{Broker, TopicState};
 use rt::Shutdown;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::body::{DataVersion, RegisterBrokerBody};
+use wire::remoting::loose_json::{self, Dialect};
 use wire::remoting::request::{QueryDataVersion, RegisterBroker, UnregisterBroker};
 use wire::remoting::{RequestCode, registration};
 
@@ -27,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 const GATHER: Duration = Duration::from_millis(5);
 /// Time after which name servers that have not heard of this broker forget it.
 const HEARTBEAT_TIMEOUT_MS: i64 = 120_000;
+
+/// Fields of a request's header.
+type Fields = Vec<(String, String)>;
 
 /// What a name server was told last.
 struct Told {
@@ -73,9 +77,7 @@ impl Registration {
     /// Registers with every name server once; those that do not answer are logged and asked again later.
     pub async fn register_all(&self) {
         for server in &self.name_servers {
-            if let Err(error) = self.register(server, None).await {
-                tracing::warn!(%error, "cannot register with a name server; trying again");
-            }
+            self.register(server, None).await.inspect_err(trying_again).ok();
         }
     }
 
@@ -108,13 +110,8 @@ impl Registration {
                 rt::sleep(GATHER).await;
                 changed.mark_unchanged();
             }
-            pause = match self.tell(&server, &mut told).await {
-                Ok(()) => PERIOD,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot register with a name server; trying again");
-                    RETRY_PERIOD
-                }
-            };
+            let is_told = self.tell(&server, &mut told).await.inspect_err(trying_again).is_ok();
+            pause = if is_told { PERIOD } else { RETRY_PERIOD };
         }
         if let Err(error) = self.unregister(&server).await {
             tracing::warn!(%error, "cannot withdraw from a name server; it will notice by itself");
@@ -146,10 +143,8 @@ impl Registration {
             cluster_name: &options.cluster,
             broker_id: options.broker_id as i64,
         };
-        let mut fields = Vec::new();
-        header.write(&mut fields);
-        let body = wire::remoting::loose_json::to_vec(version, wire::remoting::loose_json::Dialect::Strict);
-        let answer = self.ask(server, RequestCode::QUERY_DATA_VERSION, &fields, &body).await?;
+        let body = loose_json::to_vec(version, Dialect::Strict);
+        let answer = self.ask(server, RequestCode::QUERY_DATA_VERSION, |out| header.write(out), &body).await?;
         Ok(answer.fields.iter().any(|(name, value)| name == "changed" && value == "false"))
     }
 
@@ -177,10 +172,11 @@ impl Registration {
             body_crc32: Some(i64::from(model::record::body_crc(&body))),
             zone_name: None,
         };
-        let mut fields = Vec::new();
-        header.write(&mut fields);
-        fields.push((FIELD_COMPLETE.to_owned(), is_complete.to_string()));
-        self.ask(server, RequestCode::REGISTER_BROKER, &fields, &body).await?;
+        let fields = |out: &mut Fields| {
+            header.write(out);
+            out.push((FIELD_COMPLETE.to_owned(), is_complete.to_string()));
+        };
+        self.ask(server, RequestCode::REGISTER_BROKER, fields, &body).await?;
         Ok(now)
     }
 
@@ -192,19 +188,23 @@ impl Registration {
             cluster_name: &options.cluster,
             broker_id: options.broker_id as i64,
         };
-        let mut fields = Vec::new();
-        header.write(&mut fields);
-        self.ask(server, RequestCode::UNREGISTER_BROKER, &fields, &[]).await.map(drop)
+        self.ask(server, RequestCode::UNREGISTER_BROKER, |out| header.write(out), &[]).await.map(drop)
     }
 
     async fn ask(
         &self,
         server: &str,
         code: RequestCode,
-        fields: &[(String, String)],
+        write: impl FnOnce(&mut Fields),
         body: &[u8],
-    ) -> Result<crate::server::Response, ClientError> {
+    ) -> Result<Response, ClientError> {
+        let mut fields = Fields::new();
+        write(&mut fields);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.client.ask(server, &Call { code: code.0, fields: &fields, body }, TIMEOUT).await
     }
+}
+
+fn trying_again(error: &ClientError) {
+    tracing::warn!(%error, "cannot register with a name server; trying again");
 }
