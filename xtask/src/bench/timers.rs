@@ -3,13 +3,11 @@
 use super::Bench;
 use super::load::{Side, in_turn};
 use super::table::Wanted;
-use crate::e2e::{self, Client};
+use crate::e2e::{self, Client, MAIN};
 use crate::shell::command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::cell::Cell;
-
-const MAIN: &str = "io.trefoil.e2e.Main";
 
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     if let Some(tool) = Client::Java.missing() {
