@@ -29,6 +29,7 @@ pub trait Health: Send + Sync {
 struct Sources {
     health: Arc<dyn Health>,
     metrics: Vec<Arc<dyn Metrics>>,
+    host: Host,
 }
 
 /// A bound HTTP port that is not accepting yet.
@@ -51,7 +52,7 @@ impl Server {
         let listener = host.net.listen(addr).await;
         let listener =
             listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))?;
-        Ok(Self { listener, sources: Arc::new(Sources { health, metrics }) })
+        Ok(Self { listener, sources: Arc::new(Sources { health, metrics, host: host.clone() }) })
     }
 
     /// The address, with the real port.
@@ -103,11 +104,15 @@ async fn ready(State(sources): State<Arc<Sources>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> impl IntoResponse {
-    let mut page = Page::default();
-    for source in &sources.metrics {
-        source.write(&mut page);
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.into_text())
+    // With very many queues this takes a while: it must not hold up the connections of the broker.
+    let host = sources.host.clone();
+    let write = move || {
+        let mut page = Page::default();
+        sources.metrics.iter().for_each(|source| source.write(&mut page));
+        page.into_text()
+    };
+    let text = host.run_blocking(write).await;
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn not_found(uri: Uri) -> impl IntoResponse {
