@@ -2,7 +2,7 @@
 
 use crate::client::{Ask, AskError, Notice, OffsetsReset};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
-use crate::{AdminError, Broker};
+use crate::{AdminError, Broker, TopicState};
 use crate::{quota, retention};
 use bytes::Bytes;
 use cluster::metadata::Change;
@@ -262,20 +262,9 @@ impl Broker {
         force: bool,
     ) -> Result<Vec<(QueueId, QueueOffset)>, AdminError> {
         let topic = self.topic(name).ok_or_else(|| AdminError::TopicNotFound { topic: name.to_owned() })?;
-        let mut offsets = Vec::new();
-        for queue in topic.queues().iter().take(topic.config.read_queues as usize) {
-            let wanted = match only {
-                Some((id, _)) if id >= 0 && id as u32 != queue.id().0 => continue,
-                Some((_, Some(offset))) if offset >= 0 => {
-                    QueueOffset(offset as u64).clamp(queue.min_offset(), queue.max_offset())
-                }
-                _ if timestamp < 0 => queue.max_offset(),
-                _ => queue.offset_at(timestamp, Boundary::Lower)?,
-            };
-            let known = self.metadata().offset(group, &topic.config.topic, queue.id());
-            let offset = if force { wanted } else { known.map_or(wanted, |known| known.min(wanted)) };
-            offsets.push((queue.id(), offset));
-        }
+        let (broker, state, of_group) = (Arc::clone(self), Arc::clone(&topic), group.clone());
+        let look = move || broker.reset_targets(&of_group, &state, only, timestamp, force);
+        let offsets = self.host().run_blocking(look).await?;
         let entries =
             offsets.iter().map(|(queue, offset)| (group.clone(), topic.config.topic.clone(), *queue, *offset));
         let reason = format!("reset to time {timestamp} by an operator");
@@ -291,6 +280,32 @@ impl Broker {
         self.resets_pressed().send_modify(|count| *count += 1);
         let topic = topic.config.topic.clone();
         rt::spawn(Arc::clone(self).insist(group.clone(), topic, timestamp, offsets.clone()));
+        Ok(offsets)
+    }
+
+    /// Where a reset sends a group, queue by queue. May block on the disk.
+    fn reset_targets(
+        &self,
+        group: &Group,
+        topic: &TopicState,
+        only: Option<(i32, Option<i64>)>,
+        timestamp: i64,
+        force: bool,
+    ) -> Result<Vec<(QueueId, QueueOffset)>, AdminError> {
+        let mut offsets = Vec::new();
+        for queue in topic.queues().iter().take(topic.config.read_queues as usize) {
+            let wanted = match only {
+                Some((id, _)) if id >= 0 && id as u32 != queue.id().0 => continue,
+                Some((_, Some(offset))) if offset >= 0 => {
+                    QueueOffset(offset as u64).clamp(queue.min_offset(), queue.max_offset())
+                }
+                _ if timestamp < 0 => queue.max_offset(),
+                _ => queue.offset_at(timestamp, Boundary::Lower)?,
+            };
+            let known = self.metadata().offset(group, &topic.config.topic, queue.id());
+            let offset = if force { wanted } else { known.map_or(wanted, |known| known.min(wanted)) };
+            offsets.push((queue.id(), offset));
+        }
         Ok(offsets)
     }
 

@@ -1,14 +1,18 @@
 //! The broker: what it owns, how it starts, and what it does by itself as time passes.
 
+use crate::administration::Lane;
 use crate::consume::cold::ColdReads;
 use crate::consume::reset::Resets;
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::quota::Quota;
 use crate::room::{Room, Turn};
+use crate::settings::Settings;
 use crate::timed::Timed;
 use crate::topic::{TopicState, Topics, system_topics};
-use crate::{Meter, Options, Publish, PublishError, Totals};
+use crate::traffic::Traffic;
+use crate::trends::{self, Trends};
+use crate::{Meter, Options, Publish, PublishError, Setting, Totals};
 use cluster::metadata::{Change, Metadata};
 use model::{Group, GroupConfig, PhysicalOffset, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
@@ -44,6 +48,12 @@ pub struct Broker {
     cold_reads: ColdReads,
     group_quotas: Mutex<HashMap<Group, Option<Arc<Quota>>>>,
     timed: Timed,
+    settings: Settings,
+    traffic: Traffic,
+    trends: Mutex<Trends>,
+    admin_lane: Lane,
+    /// One look at a time for what need not be kept any more.
+    retaining: tokio::sync::Mutex<()>,
     started: Timestamp,
 }
 
@@ -64,6 +74,7 @@ impl Broker {
         let started = host.clock.now();
         let room = Room::new(store.dir().to_owned(), options.disk_reserve_bytes);
         let cold_reads = ColdReads::new(options.cold_read_bytes_per_second);
+        let (settings, trends) = (Settings::stored(&state), Trends::new(host.clock.monotonic()));
         let broker = Self {
             host,
             store,
@@ -81,6 +92,11 @@ impl Broker {
             cold_reads,
             group_quotas: Mutex::default(),
             timed: Timed::default(),
+            settings,
+            traffic: Traffic::default(),
+            trends: Mutex::new(trends),
+            admin_lane: Lane::default(),
+            retaining: tokio::sync::Mutex::default(),
             started,
         };
         if is_new {
@@ -135,6 +151,10 @@ impl Broker {
                 self.expire_members();
             }
             self.look_at_disk().await;
+            if second.is_multiple_of(trends::PERIOD_SECONDS) {
+                let broker = Arc::clone(&self);
+                self.host.run_blocking(move || broker.sample_traffic()).await;
+            }
             if second.is_multiple_of(RETENTION_SECONDS) && retaining.as_ref().is_none_or(TaskHandle::is_finished) {
                 let broker = Arc::clone(&self);
                 retaining = Some(rt::spawn(async move { broker.retain().await }));
@@ -278,6 +298,35 @@ impl Broker {
         &self.timed
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(crate) fn trends(&self) -> &Mutex<Trends> {
+        &self.trends
+    }
+
+    pub(crate) fn admin_lane(&self) -> &Lane {
+        &self.admin_lane
+    }
+
+    pub(crate) fn changing(&self) -> &tokio::sync::Mutex<()> {
+        &self.changing
+    }
+
+    pub(crate) fn retaining(&self) -> &tokio::sync::Mutex<()> {
+        &self.retaining
+    }
+
+    /// Topics, or what clients may do with them, have changed.
+    pub(crate) fn tell_name_servers(&self) {
+        self.topics_changed.send_modify(|version| *version += 1);
+    }
+
     pub(crate) fn topics(&self) -> &Topics {
         &self.topics
     }
@@ -316,7 +365,7 @@ impl Broker {
             return Some(Arc::clone(config));
         }
         let group = Group::new(name).ok()?;
-        if !self.options.auto_create_groups && !system::is_system_group(name) {
+        if self.setting(Setting::AutoCreateGroups) == 0 && !system::is_system_group(name) {
             return None;
         }
         let config = GroupConfig::new(group);
@@ -342,7 +391,7 @@ impl Broker {
             return Ok(());
         }
         let refuse = || PublishError::TopicNotFound { topic: send.topic.to_string() };
-        if !self.options.auto_create_topics {
+        if self.setting(Setting::AutoCreateTopics) == 0 {
             return Err(refuse());
         }
         let model = self.topics.get(&send.default_topic).ok_or_else(refuse)?;
@@ -378,7 +427,7 @@ impl Broker {
         };
         self.metadata.propose(Change::TopicSet(config.clone())).await?;
         self.topics.put(config, &self.store);
-        self.topics_changed.send_modify(|version| *version += 1);
+        self.tell_name_servers();
         Ok(())
     }
 
@@ -409,7 +458,7 @@ impl Broker {
             .map_err(failed)?;
         self.metadata.propose(Change::TopicDeleted(topic)).await.map_err(failed)?;
         self.topics.remove(name);
-        self.topics_changed.send_modify(|version| *version += 1);
+        self.tell_name_servers();
         Ok(())
     }
 }

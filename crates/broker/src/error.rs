@@ -31,6 +31,12 @@ pub enum PublishError {
         /// Its permission bits.
         permission: u32,
     },
+    /// The broker takes no messages of ordered topics any more; those of others end with their routes.
+    #[error("the broker sending message is forbidden: its permission is {permission}, without the write bit 2")]
+    BrokerForbidden {
+        /// Its permission bits.
+        permission: u32,
+    },
     /// The topic has no such queue.
     #[error("queue {queue} of topic '{topic}' does not exist: it has {queues} queues")]
     QueueNotFound {
@@ -144,6 +150,12 @@ pub enum PullError {
         /// Why.
         reason: &'static str,
     },
+    /// The broker may not be read.
+    #[error("the broker pulling message is forbidden: its permission is {permission}, without the read bit 4")]
+    BrokerForbidden {
+        /// Its permission bits.
+        permission: u32,
+    },
     /// The topic may not be read.
     #[error("pulling topic '{topic}' is forbidden: its permission is {permission}, without the read bit 4")]
     TopicForbidden {
@@ -239,6 +251,14 @@ pub enum AdminError {
     GroupNotFound {
         /// Its name.
         group: String,
+    },
+    /// Too many administrative requests.
+    #[error("administration is busy: {in_work} requests are in work and {waiting} wait; ask again later")]
+    Busy {
+        /// Requests in work.
+        in_work: usize,
+        /// Requests that wait.
+        waiting: usize,
     },
     /// The change could not be made durable.
     #[error("the change could not be stored: {0}")]

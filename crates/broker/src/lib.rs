@@ -4,6 +4,7 @@
 //! [`Broker`].
 
 mod admin;
+mod administration;
 mod broker;
 mod client;
 mod consume;
@@ -16,10 +17,14 @@ mod quota;
 mod reply;
 mod retention;
 mod room;
+mod settings;
 mod timed;
 mod topic;
+mod traffic;
+mod trends;
 
 pub use admin::{GroupDeletion, QueueLag, QueueProgress};
+pub use administration::{AdminTurn, LaneStats};
 pub use broker::Broker;
 pub use client::{Ask, AskError, ClientChannel, Notice, OffsetsReset};
 pub use consume::filter::{FilterError, TagFilter};
@@ -34,8 +39,10 @@ pub use meter::{Meter, Rates, Totals};
 pub use options::Options;
 pub use publish::{BatchPart, Content, Publish, Receipt};
 pub use reply::{Reply, ReplyError};
+pub use settings::{Setting, SettingChange};
 pub use timed::{RecallError, RecallHandle, TimerError, TimerFilter, TimerPage, TimerStats, Waiting};
 pub use topic::TopicState;
+pub use trends::{Count, Counted, Growth, Trend};
 
 // Part of this crate's errors: doors map them without knowing the store.
 pub use store::timer::Due;

@@ -1,5 +1,6 @@
 //! Counts of what went in and out, and rates over the last seconds and minutes.
 
+use crate::trends::Count;
 use parking_lot::Mutex;
 use rt::Timestamp;
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ pub struct Meter {
     delayed_by_quota: AtomicU64,
     publish_latency: Histogram,
     history: Mutex<History>,
+    /// What was handed out until the last sample of the trends.
+    read_before: Mutex<Count>,
 }
 
 /// Totals at one moment.
@@ -120,6 +123,13 @@ impl Meter {
             history.samples.pop_front();
         }
         history.samples.push_back(totals);
+    }
+
+    /// What was handed out since this was called last.
+    pub(crate) fn take_read(&self) -> Count {
+        let totals = self.totals();
+        let now = Count { times: totals.pulls_found, messages: totals.messages_out, bytes: totals.bytes_out };
+        now.since(std::mem::replace(&mut *self.read_before.lock(), now))
     }
 
     /// Rates of a counter.

@@ -205,8 +205,9 @@ impl Broker {
                     return Err(PublishError::Batch { reason: "it must have 1 to 65,535 messages" });
                 }
                 let len = parts.iter().map(|part| part.body.len()).sum();
-                if len > self.options().message_bytes_max {
-                    return Err(PublishError::BodyTooLarge { len, max: self.options().message_bytes_max });
+                let max = self.message_bytes_max();
+                if len > max {
+                    return Err(PublishError::BodyTooLarge { len, max });
                 }
                 if target.is_retry() {
                     return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });

@@ -36,8 +36,9 @@ fn retention(kept_ms: i64, bytes_max: Option<u64>, topics: &[(Topic, i64)], now:
 }
 
 impl Broker {
-    /// Removes what the settings say need not be kept.
-    pub(crate) async fn retain(self: &Arc<Self>) {
+    /// Removes what the settings say need not be kept. Done when its space is given back.
+    pub async fn retain(self: &Arc<Self>) {
+        let _retaining = self.retaining().lock().await;
         match self.remove_expired().await {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old messages deleted"),
@@ -76,7 +77,7 @@ impl Broker {
     /// Makes what its topic keeps no longer unreadable; gives what the settings ask for now.
     fn hide_expired(&self) -> Result<Retention, ReadError> {
         let (now, options) = (self.now(), self.options());
-        let kept_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
+        let kept_ms = i64::try_from(self.retention_time().as_millis()).unwrap_or(i64::MAX);
         let mut own = Vec::new();
         for topic in self.all_topics() {
             let Some(topic_ms) = own_ms(&topic) else { continue };

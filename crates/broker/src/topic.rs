@@ -108,6 +108,14 @@ impl Topics {
         all
     }
 
+    /// Calls for each topic, in no order; no lock is held meanwhile.
+    pub(crate) fn each(&self, mut call: impl FnMut(&TopicState)) {
+        for shard in &self.shards {
+            let topics: Vec<_> = shard.read().values().cloned().collect();
+            topics.iter().for_each(|topic| call(topic));
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }

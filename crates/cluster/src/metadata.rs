@@ -20,7 +20,7 @@ mod writer;
 pub use change::{Change, Version};
 pub use journal::{Advance, Metadata};
 pub use load::OpenError;
-pub use state::{HeldQueues, State};
+pub use state::{BROKER_SETTINGS, HeldQueues, State};
 
 use rt::BoxFuture;
 use std::sync::Arc;

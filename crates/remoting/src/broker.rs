@@ -6,6 +6,8 @@
 mod attributes;
 mod callback;
 mod client;
+mod cold;
+mod config;
 mod convert;
 mod group;
 mod offset;

@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod client;
 pub mod nameserver;
+mod properties;
 pub mod register;
 pub mod reply;
 pub mod server;

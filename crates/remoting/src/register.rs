@@ -9,6 +9,7 @@ use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
 use crate::server::{Call, Response};
 use ::broker::{Broker, TopicState};
+use model::permission;
 use rt::Shutdown;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ type Fields = Vec<(String, String)>;
 /// What a name server was told last.
 struct Told {
     version: DataVersion,
+    /// What clients may do on this broker at most.
+    permission: u32,
     topics: HashMap<String, Arc<TopicState>>,
 }
 
@@ -43,12 +46,12 @@ impl Told {
     fn now(broker: &Broker) -> Self {
         let version = topics_version(broker);
         let topics = broker.all_topics().into_iter().map(|state| (state.config.topic.to_string(), state));
-        Self { version, topics: topics.collect() }
+        Self { version, permission: broker.permission(), topics: topics.collect() }
     }
 
-    /// The topics that are new or changed since `before`; `None` if some are gone.
+    /// The topics that are new or changed since `before`; `None` if some are gone, or all have changed.
     fn since(&self, before: &Self) -> Option<Vec<&TopicState>> {
-        if before.topics.keys().any(|topic| !self.topics.contains_key(topic)) {
+        if before.permission != self.permission || before.topics.keys().any(|topic| !self.topics.contains_key(topic)) {
             return None;
         }
         let is_new = |(topic, state): &(&String, &Arc<TopicState>)| {
@@ -157,6 +160,9 @@ impl Registration {
         let topics = changed.unwrap_or_else(|| now.topics.values().map(|state| &**state).collect());
         let mut table = topic_table(topics.into_iter().map(|state| &state.config));
         table.data_version = now.version;
+        for topic in table.topic_config_table.values_mut() {
+            topic.perm &= (now.permission | permission::INHERIT | permission::PRIORITY) as i32;
+        }
         let body = RegisterBrokerBody { topic_config_serialize_wrapper: table, filter_server_list: Vec::new() };
         let body = registration::encode(&body, false);
         let header = RegisterBroker {

@@ -26,7 +26,7 @@ pub use log::append::{Append, Appending, Wait};
 #[cfg(feature = "planted-bugs")]
 pub use options::PlantedBug;
 pub use options::{Fault, Flush, Options};
-pub use queue::{Boundary, Entry, Queue};
+pub use queue::{Boundary, Entry, Intake, Queue};
 pub use recover::{Cut, Damage, Recovered};
 pub use retain::{Retained, Retention};
 pub use stats::{Histogram, Stats};

@@ -41,6 +41,15 @@ pub enum Boundary {
     Upper,
 }
 
+/// What was put into a queue during some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Intake {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
 /// One queue of a topic.
 pub struct Queue {
     topic: Topic,
@@ -66,6 +75,8 @@ struct State {
     /// The first readable offset, and for which first readable position of the log it was found.
     min: Option<(u64, u64)>,
     cursor: Cursor,
+    /// Since it was taken last.
+    intake: Intake,
 }
 
 /// What the writer has to remember after giving a message its offset.
@@ -86,6 +97,7 @@ impl Queue {
             listed: false,
             min: None,
             cursor: Cursor::default(),
+            intake: Intake::default(),
         };
         Self {
             topic,
@@ -168,6 +180,12 @@ impl Queue {
     #[must_use]
     pub fn max_offset(&self) -> QueueOffset {
         QueueOffset(self.visible_end(&mut self.state.lock()))
+    }
+
+    /// What was put in since this was called last; what was found at the start does not count.
+    #[must_use]
+    pub fn take_intake(&self) -> Intake {
+        std::mem::take(&mut self.state.lock().intake)
     }
 
     fn visible_end(&self, state: &mut State) -> u64 {
@@ -362,6 +380,8 @@ impl Queue {
     pub(crate) fn push(&self, group: u64, spot: Spot) -> (u64, Pushed) {
         let mut state = self.state.lock();
         let offset = state.next();
+        state.intake.messages += 1;
+        state.intake.bytes += u64::from(spot.size);
         state.tail.push_back(spot);
         let pushed = Pushed { first_in_group: state.touched != group, unlisted: !state.listed };
         state.touched = group;
@@ -373,7 +393,10 @@ impl Queue {
     pub(crate) fn take_back(&self, position: u64) {
         let mut state = self.state.lock();
         let kept = state.tail.partition_point(|spot| spot.physical < position);
-        state.tail.truncate(kept);
+        for spot in state.tail.split_off(kept) {
+            state.intake.messages = state.intake.messages.saturating_sub(1);
+            state.intake.bytes = state.intake.bytes.saturating_sub(u64::from(spot.size));
+        }
     }
 
     /// Recovery's: the entry that the log has for `offset`. Offsets without one in between count as lost.

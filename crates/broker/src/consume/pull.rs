@@ -9,7 +9,7 @@ use crate::group::cohort::Share;
 use crate::quota::Quota;
 use crate::{Broker, PullError};
 use bytes::BytesMut;
-use model::{Group, QueueOffset};
+use model::{Group, QueueOffset, permission};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Entry, Queue, ReadError, Store};
@@ -244,6 +244,9 @@ impl Broker {
         if group.forbidden_topics.iter().any(|topic| topic == ask.topic) {
             return Err(forbidden("the topic is forbidden for the group"));
         }
+        if !permission::is_readable(self.permission()) {
+            return Err(PullError::BrokerForbidden { permission: self.permission() });
+        }
         let topic = self.topics().get(ask.topic);
         let topic = topic.ok_or_else(|| PullError::TopicNotFound { topic: ask.topic.to_owned() })?;
         if !topic.is_readable() {
@@ -331,7 +334,11 @@ impl Reader {
     }
 
     fn count(&self, pulled: &Pulled) {
-        self.broker.meter().pulled(pulled.messages(), pulled.bytes());
+        let (messages, bytes) = (pulled.messages(), pulled.bytes());
+        self.broker.meter().pulled(messages, bytes);
+        if messages > 0 {
+            self.broker.traffic().read(&self.group, self.queue.topic(), messages, bytes);
+        }
     }
 
     fn moved_to(&self, next: QueueOffset) -> Pulled {

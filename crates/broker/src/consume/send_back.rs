@@ -8,6 +8,7 @@ use model::{Group, GroupConfig, MessageId, PhysicalOffset, RetryPolicy, Topic, T
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+use store::ReadError;
 
 /// Level of the first repetition when the consumer leaves the delay to the broker; each further one adds a level.
 const FIRST_RETRY_LEVEL: i32 = 3;
@@ -47,7 +48,8 @@ impl Broker {
         }
         let not_found = |reason: String| SendBackError::MessageNotFound { offset: ask.offset, reason };
         let position = u64::try_from(ask.offset).map_err(|_| not_found("the offset is negative".to_owned()))?;
-        let bytes = self.store().read_at(PhysicalOffset(position)).map_err(|error| not_found(error.to_string()))?;
+        let read = self.read_record(PhysicalOffset(position)).await;
+        let bytes = read.map_err(|error| not_found(error.to_string()))?;
         let record = Record::parse(&bytes).map_err(|error| not_found(error.to_string()))?;
         let max = ask.max_reconsume_times.unwrap_or(config.retry_max);
         let is_dead = ask.delay_level < 0 || (max >= 0 && record.reconsume_times >= max);
@@ -95,7 +97,17 @@ impl Broker {
         }
         let mut receipts = self.publish(vec![send]).await;
         receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))?;
+        self.traffic().sent_back(&group, record.property(properties::RETRY_TOPIC).unwrap_or(record.topic));
         Ok(())
+    }
+
+    /// The record at a position; if it is not in memory, without holding up others.
+    async fn read_record(&self, position: PhysicalOffset) -> Result<Bytes, ReadError> {
+        if self.store().is_hot(position) {
+            return self.store().read_at(position);
+        }
+        let store = self.store().clone();
+        self.host().run_blocking(move || store.read_at(position)).await
     }
 
     /// When a message comes again. A policy that another broker let through, but cannot be read, counts for nothing.
@@ -105,7 +117,7 @@ impl Broker {
         }
         let policy = config.retry_policy.as_deref().and_then(|json| RetryPolicy::parse(json).ok().flatten());
         match policy {
-            Some(policy) => Next::Pause(policy.pause(reconsume_times).min(self.options().timer_delay_max)),
+            Some(policy) => Next::Pause(policy.pause(reconsume_times).min(self.timer_delay_max())),
             None => Next::Level(FIRST_RETRY_LEVEL.saturating_add(reconsume_times)),
         }
     }

@@ -28,7 +28,7 @@ impl Broker {
         target: &Target,
         joined: bool,
     ) -> Result<Append, PublishError> {
-        let max = self.options().message_bytes_max;
+        let max = self.message_bytes_max();
         if part.body.len() > max {
             return Err(PublishError::BodyTooLarge { len: part.body.len(), max });
         }
@@ -37,7 +37,7 @@ impl Broker {
         let when = match target.is_dead_letter {
             // A dead letter has waited enough.
             true => None,
-            false => wish.asked.when(self.now().0, self.options().timer_delay_max)?,
+            false => wish.asked.when(self.now().0, self.timer_delay_max())?,
         };
         let text = self.stored_properties(&part.properties, target, when);
         let max = properties::LEN_MAX - when.map_or(0, |_| properties::TIMER_ADDED_LEN_MAX);

@@ -4,7 +4,7 @@ use super::{Content, Publish};
 use crate::timed::when::Asked;
 use crate::topic::TopicState;
 use crate::{Broker, PublishError};
-use model::{Group, Topic, properties, system};
+use model::{Group, Topic, permission, properties, system};
 use std::sync::Arc;
 use store::Queue;
 
@@ -66,6 +66,9 @@ impl Broker {
             let dead = Topic::dead_letter_of(&group);
             let Some(dead) = self.topics().get(dead.as_str()) else { return Ok(None) };
             return target(&dead, 0, true).map(Some);
+        }
+        if topic.config.order && !permission::is_writable(self.permission()) {
+            return Err(PublishError::BrokerForbidden { permission: self.permission() });
         }
         target(&topic, send.queue_id, false).map(Some)
     }

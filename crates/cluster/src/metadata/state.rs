@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Namespace of the broker's settings that were changed while it ran.
+pub const BROKER_SETTINGS: &str = "TREFOIL_BROKER_SETTINGS";
+
 /// Which client holds which queue.
 pub type HeldQueues = BTreeMap<(Topic, QueueId), String>;
 
@@ -75,10 +78,12 @@ impl State {
                 self.delay_progress.insert(*level, *offset);
             }
             Change::KvSet { namespace, key, value } => {
+                self.note_setting(namespace, timestamp);
                 let namespace = Arc::make_mut(&mut self.kv).entry(namespace.clone()).or_default();
                 namespace.insert(key.clone(), value.clone());
             }
             Change::KvDeleted { namespace, key } => {
+                self.note_setting(namespace, timestamp);
                 let kv = Arc::make_mut(&mut self.kv);
                 if let Some(keys) = kv.get_mut(namespace) {
                     keys.remove(key);
@@ -115,6 +120,13 @@ impl State {
                 Arc::make_mut(&mut self.resets).retain(|key, _| !is_forgotten(key));
             }
             Change::Offsets(_) | Change::OffsetsReset { .. } => {}
+        }
+    }
+
+    /// Settings of the broker are part of what name servers are told of its topics.
+    fn note_setting(&mut self, namespace: &str, timestamp: i64) {
+        if namespace == BROKER_SETTINGS {
+            advance(&mut self.topics_version, timestamp);
         }
     }
 

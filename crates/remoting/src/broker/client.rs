@@ -264,7 +264,7 @@ pub(super) fn producer_connections(request: &Request, header: &Header<'_>) -> Ou
     Ok(Reply::ok().with_body(to_vec(&answer, Dialect::Strict)))
 }
 
-pub(super) fn all_producers(request: &Request) -> Outcome {
+pub(super) fn all_producers(request: &Request, _: &Header<'_>) -> Outcome {
     let info = |member: &Member| ProducerInfo {
         client_id: member.client_id.clone(),
         remote_ip: member.channel.peer().to_string(),

@@ -8,7 +8,7 @@ use wire::remoting::ResponseCode;
 pub(super) fn publish_error(error: &PublishError) -> Reply {
     let code = match error {
         PublishError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
-        PublishError::Forbidden { .. } => ResponseCode::NO_PERMISSION,
+        PublishError::Forbidden { .. } | PublishError::BrokerForbidden { .. } => ResponseCode::NO_PERMISSION,
         PublishError::GroupNotFound { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
         PublishError::QueueNotFound { .. } | PublishError::Name(_) | PublishError::SystemTopic { .. } => {
             ResponseCode::INVALID_PARAMETER
@@ -41,7 +41,9 @@ pub(super) fn pull_error(error: &PullError) -> Reply {
     let code = match error {
         PullError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
         PullError::GroupNotFound { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
-        PullError::GroupForbidden { .. } | PullError::TopicForbidden { .. } => ResponseCode::NO_PERMISSION,
+        PullError::GroupForbidden { .. } | PullError::TopicForbidden { .. } | PullError::BrokerForbidden { .. } => {
+            ResponseCode::NO_PERMISSION
+        }
         PullError::NotSubscribed { .. } => ResponseCode::SUBSCRIPTION_NOT_EXIST,
         PullError::SubscriptionStale { .. } => ResponseCode::SUBSCRIPTION_NOT_LATEST,
         PullError::Filter(::broker::FilterError::Unsupported(_)) => ResponseCode::SYSTEM_ERROR,
@@ -83,6 +85,7 @@ impl From<AdminError> for Reply {
             AdminError::Range { .. } | AdminError::Name(_) | AdminError::SystemTopic { .. } => {
                 ResponseCode::INVALID_PARAMETER
             }
+            AdminError::Busy { .. } => ResponseCode::SYSTEM_BUSY,
             AdminError::Metadata(_) | AdminError::Read(_) => ResponseCode::SYSTEM_ERROR,
         };
         Self::error(code, error)

@@ -5,13 +5,12 @@ use super::client::subscription_body;
 use super::table::{Outcome, Request};
 use super::topic::{page, version_body};
 use crate::reply::Reply;
-use ::broker::{GroupDeletion, QueueLag};
+use ::broker::{Broker, GroupDeletion, QueueLag};
 use model::{BrokerId, Group, GroupConfig, RetryPolicy, Topic};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use wire::remoting::body::{
-    ConsumeStats, ConsumeStatsList, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, Opaque, QueueTimeSpan,
-    SubscriptionAnswer, SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
+    ConsumeStats, ConsumeStatsList, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, MessageRequestMode, Opaque,
+    QueueTimeSpan, SubscriptionAnswer, SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
 };
 use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
@@ -126,48 +125,46 @@ pub(super) async fn delete(request: &Request, header: &Header<'_>) -> Outcome {
     Ok(Reply::ok())
 }
 
-pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn stats(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetConsumeStats::parse(&header.fields)?;
     let group = Group::from_stored(ask.consumer_group);
     let only = ask.topic.filter(|topic| !topic.is_empty()).map(Topic::from_stored);
-    let broker = Arc::clone(&request.broker);
-    let lags = request.broker.host().run_blocking(move || broker.lag(&group, only.as_ref())).await?;
-    let body = consume_stats(lags, &request.broker.options().broker_name);
+    let lags = request.broker.lag(&group, only.as_ref())?;
+    let body = consume_stats(&request.broker, &group, lags);
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
 }
 
 /// How far all groups are; with `is_order` only in topics whose queues are in order.
-pub(super) async fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetBrokerConsumeStats::parse(&header.fields)?;
-    let broker = Arc::clone(&request.broker);
-    let all = move || -> Result<ConsumeStatsList, Reply> {
-        let groups: Vec<Group> = broker.metadata().read().groups.keys().cloned().collect();
-        let (mut consume_stats_list, mut total_diff) = (Vec::new(), 0);
-        for group in groups {
-            let mut of_group = Vec::new();
-            for topic in broker.topics_of_group(&group) {
-                let Some(state) = broker.topic(topic.as_str()) else { continue };
-                if ask.is_order && !state.config.order {
-                    continue;
-                }
-                let lags = broker.lag(&group, Some(&topic))?;
-                let lag = |lag: &QueueLag| lag.broker_offset.0 as i64 - lag.consumer_offset.0 as i64;
-                total_diff += lags.iter().map(lag).sum::<i64>();
-                of_group.push(consume_stats(lags, &broker.options().broker_name));
+    let broker = &request.broker;
+    let groups: Vec<Group> = broker.metadata().read().groups.keys().cloned().collect();
+    let (mut consume_stats_list, mut total_diff) = (Vec::new(), 0);
+    for group in groups {
+        let mut of_group = Vec::new();
+        for topic in broker.topics_of_group(&group) {
+            let Some(state) = broker.topic(topic.as_str()) else { continue };
+            if ask.is_order && !state.config.order {
+                continue;
             }
-            consume_stats_list.push(BTreeMap::from([(group.to_string(), of_group)]));
+            let lags = broker.lag(&group, Some(&topic))?;
+            let lag = |lag: &QueueLag| lag.broker_offset.0 as i64 - lag.consumer_offset.0 as i64;
+            total_diff += lags.iter().map(lag).sum::<i64>();
+            of_group.push(consume_stats(broker, &group, lags));
         }
-        let broker_addr = Some(broker.options().advertised.to_string());
-        Ok(ConsumeStatsList { consume_stats_list, broker_addr, total_diff, total_inflight_diff: 0 })
-    };
-    let body = request.broker.host().run_blocking(all).await?;
+        consume_stats_list.push(BTreeMap::from([(group.to_string(), of_group)]));
+    }
+    let broker_addr = Some(broker.options().advertised.to_string());
+    let body = ConsumeStatsList { consume_stats_list, broker_addr, total_diff, total_inflight_diff: 0 };
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
 }
 
-fn consume_stats(lags: Vec<QueueLag>, broker_name: &str) -> ConsumeStats {
+fn consume_stats(broker: &Broker, group: &Group, lags: Vec<QueueLag>) -> ConsumeStats {
+    let mut topics: Vec<Topic> = lags.iter().map(|lag| lag.topic.clone()).collect();
+    topics.dedup();
     let table = lags.into_iter().map(|lag| {
         let key = MessageQueue {
-            broker_name: broker_name.to_owned(),
+            broker_name: broker.options().broker_name.clone(),
             queue_id: lag.queue.0 as i32,
             topic: lag.topic.to_string(),
         };
@@ -179,37 +176,51 @@ fn consume_stats(lags: Vec<QueueLag>, broker_name: &str) -> ConsumeStats {
         };
         (key, offsets)
     });
-    ConsumeStats { offset_table: table.collect(), consume_tps: 0.0 }
+    ConsumeStats { offset_table: table.collect(), consume_tps: broker.read_rate(group, &topics) }
 }
 
-pub(super) async fn time_span(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn time_span(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryConsumeTimeSpan::parse(&header.fields)?;
-    let (broker, group, topic) =
-        (Arc::clone(&request.broker), Group::from_stored(ask.group), Topic::from_stored(ask.topic));
+    let (broker, topic) = (&request.broker, Topic::from_stored(ask.topic));
     let now = broker.now().0;
-    let spans = move || -> Result<Vec<QueueTimeSpan>, Reply> {
-        let progress = broker.topic_progress(topic.as_str())?;
-        let lags = broker.lag(&group, Some(&topic))?;
-        let mut spans = Vec::new();
-        for (queue, lag) in progress.iter().zip(&lags) {
-            let id = queue.queue.0 as i32;
-            let behind = if queue.max == lag.consumer_offset { 0 } else { (now - lag.last_timestamp).max(0) };
-            spans.push(QueueTimeSpan {
-                message_queue: MessageQueue {
-                    broker_name: broker.options().broker_name.clone(),
-                    queue_id: id,
-                    topic: topic.to_string(),
-                },
-                min_time_stamp: broker.earliest_time(topic.as_str(), id)?,
-                max_time_stamp: queue.last_timestamp,
-                consume_time_stamp: lag.last_timestamp,
-                delay_time: behind,
-            });
-        }
-        Ok(spans)
-    };
-    let spans = request.broker.host().run_blocking(spans).await?;
+    let progress = broker.topic_progress(topic.as_str())?;
+    let lags = broker.lag(&Group::from_stored(ask.group), Some(&topic))?;
+    let mut spans = Vec::new();
+    for (queue, lag) in progress.iter().zip(&lags) {
+        let id = queue.queue.0 as i32;
+        let behind = if queue.max == lag.consumer_offset { 0 } else { (now - lag.last_timestamp).max(0) };
+        spans.push(QueueTimeSpan {
+            message_queue: MessageQueue {
+                broker_name: broker.options().broker_name.clone(),
+                queue_id: id,
+                topic: topic.to_string(),
+            },
+            min_time_stamp: broker.earliest_time(topic.as_str(), id)?,
+            max_time_stamp: queue.last_timestamp,
+            consume_time_stamp: lag.last_timestamp,
+            delay_time: behind,
+        });
+    }
     Ok(Reply::ok().with_body(to_vec(&ConsumeTimeSpan { consume_time_span_set: spans }, Dialect::Loose)))
+}
+
+/// How the members of a group are to ask for messages of a topic. They pull, as long as nothing else is built.
+pub(super) fn request_mode(request: &Request) -> Outcome {
+    let ask: MessageRequestMode = from_slice(&request.frame.body)?;
+    let topic = Topic::from_stored(&ask.topic);
+    if topic.retry_group().is_some() {
+        return Err(Reply::error(ResponseCode::NO_PERMISSION, "retry topic is not allowed to set mode"));
+    }
+    if request.broker.topic(&ask.topic).is_none() {
+        return Err(Reply::error(ResponseCode::TOPIC_NOT_EXIST, format!("topic[{topic}] not exist")));
+    }
+    match ask.mode.as_str() {
+        "PULL" => Ok(Reply::ok()),
+        mode => {
+            let remark = format!("the mode is '{mode}'; this broker serves PULL only, POP is not built yet");
+            Err(Reply::error(ResponseCode::INVALID_PARAMETER, remark))
+        }
+    }
 }
 
 pub(super) fn topics(request: &Request, header: &Header<'_>) -> Outcome {

@@ -66,7 +66,7 @@ pub(super) async fn earliest(request: &Request, header: &Header<'_>) -> Outcome 
     Ok(Reply::ok().with_field("timestamp", time))
 }
 
-pub(super) fn all(request: &Request) -> Outcome {
+pub(super) fn all(request: &Request, _: &Header<'_>) -> Outcome {
     let mut table: BTreeMap<String, BTreeMap<i32, i64>> = BTreeMap::new();
     for group in request.broker.metadata().read().groups.keys() {
         for (topic, queue, offset) in request.broker.metadata().offsets_of_group(group) {

@@ -15,7 +15,7 @@ const MESSAGES_MAX: usize = 1024;
 /// Most entries of a queue that one query gives.
 const ENTRIES_MAX: usize = 4096;
 
-pub(super) async fn view(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn view(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::ViewMessage::parse(&header.fields)?;
     let not_found = |reason: String| {
         Reply::error(
@@ -24,24 +24,22 @@ pub(super) async fn view(request: &Request, header: &Header<'_>) -> Outcome {
         )
     };
     let position = u64::try_from(ask.offset).map_err(|_| not_found("it is negative".to_owned()))?;
-    let store = request.broker.store().clone();
-    let record = request.broker.host().run_blocking(move || store.read_at(PhysicalOffset(position))).await;
+    let record = request.broker.store().read_at(PhysicalOffset(position));
     Ok(Reply::ok().with_body(record.map_err(|error| not_found(error.to_string()))?))
 }
 
-pub(super) async fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryMessage::parse(&header.fields)?;
     let is_unique = ask.unique_key.unwrap_or(false);
     if ask.index_type.is_some_and(|kind| kind == "T") {
         let remark = "queries by tag are not supported by this broker yet; query by key or unique id";
         return Err(Reply::error(ResponseCode::INVALID_PARAMETER, remark));
     }
-    let (topic, key) = (Topic::from_stored(ask.topic), ask.key.to_owned());
+    let topic = Topic::from_stored(ask.topic);
     // A unique id says itself when it was made, so clients leave the time open.
     let range = if is_unique { i64::MIN..=i64::MAX } else { ask.begin_timestamp..=ask.end_timestamp };
     let max = usize::try_from(ask.max_num).unwrap_or(1).clamp(1, MESSAGES_MAX);
-    let store = request.broker.store().clone();
-    let found = request.broker.host().run_blocking(move || store.lookup(&topic, &key, range, max)).await?;
+    let found = request.broker.store().lookup(&topic, ask.key, range, max)?;
     if found.is_empty() {
         let remark = "can not find message, maybe time range not correct";
         return Err(Reply::error(ResponseCode::QUERY_NOT_FOUND, remark));
@@ -56,7 +54,7 @@ pub(super) async fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
 }
 
 /// Entries of a queue as they are in the index, and whether a group's subscription wants them.
-pub(super) async fn consume_queue(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn consume_queue(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryConsumeQueue::parse(&header.fields)?;
     let queue = request.broker.queue(ask.topic, ask.queue_id)?;
     let group = ask.consumer_group.filter(|group| !group.is_empty());
@@ -65,11 +63,8 @@ pub(super) async fn consume_queue(request: &Request, header: &Header<'_>) -> Out
     let (min, max) = (queue.min_offset(), queue.max_offset());
     let from = QueueOffset(u64::try_from(ask.index).unwrap_or(0).clamp(min.0, max.0));
     let count = usize::try_from(ask.count).unwrap_or(0).min(ENTRIES_MAX);
-    let read = move || {
-        let mut entries = Vec::new();
-        queue.entries(from, count, &mut entries).map(|()| entries)
-    };
-    let entries = request.broker.host().run_blocking(read).await?;
+    let mut entries = Vec::new();
+    queue.entries(from, count, &mut entries)?;
     let wants = |tag_hash| subscription.as_ref().is_none_or(|subscription| subscription.filter.wants(tag_hash));
     let data = entries.iter().map(|entry| ConsumeQueueEntry {
         physic_offset: entry.physical.0 as i64,

@@ -2,20 +2,20 @@
 
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
-use ::broker::Histogram;
+use ::broker::{Count, Counted, Growth, Histogram};
+use model::{Group, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use wire::remoting::VERSION;
-use wire::remoting::body::KvTable;
+use wire::remoting::body::{BrokerStatsData, BrokerStatsItem, HaStatus, KvTable};
 use wire::remoting::code::version_text;
+use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, to_vec};
+use wire::remoting::{ResponseCode, VERSION, request};
 
-pub(super) async fn info(request: &Request) -> Outcome {
+pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     let broker = &request.broker;
-    let blocking = Arc::clone(broker);
-    let (oldest, space) =
-        broker.host().run_blocking(move || (blocking.store().oldest_time(), blocking.store().space())).await;
+    let (oldest, space) = (broker.store().oldest_time(), broker.store().space());
     let stats = broker.store().stats();
     let positions = broker.store().positions();
     let mut table = BTreeMap::new();
@@ -100,21 +100,66 @@ fn uptime(ms: i64) -> String {
     format!("[ {days} days, {hours} hours, {minutes} minutes, {} seconds ]", seconds % 60)
 }
 
-/// The settings under the original's names, for tools that look them up.
-pub(super) fn config(request: &Request) -> Outcome {
-    let options = request.broker.options();
-    let text = format!(
-        "brokerClusterName={}\nbrokerName={}\nbrokerId={}\nbrokerIP1={}\nlistenPort={}\nmaxMessageSize={}\n\
-         autoCreateTopicEnable={}\nautoCreateSubscriptionGroup={}\ndefaultTopicQueueNums={}\n",
-        options.cluster,
-        options.broker_name,
-        options.broker_id,
-        options.advertised.ip(),
-        options.advertised.port(),
-        options.message_bytes_max,
-        options.auto_create_topics,
-        options.auto_create_groups,
-        options.default_topic_queues,
-    );
-    Ok(Reply::ok().with_field("version", "0").with_body(text))
+/// One of the numbers of a count.
+type Number = fn(&Count) -> u64;
+
+/// Where a name of the original's statistics leads: the counter, and which of its numbers is meant.
+fn counted(name: &str, key: &str, cluster: &str) -> Option<(Counted, Number)> {
+    let number: Number = match name.ends_with("_SIZE") {
+        true => |count| count.bytes,
+        false => |count| count.messages,
+    };
+    let topic_and_group = || {
+        let (topic, group) = key.split_once('@')?;
+        Some((Topic::from_stored(topic), Group::from_stored(group)))
+    };
+    let counted = match name {
+        "TOPIC_PUT_NUMS" | "TOPIC_PUT_SIZE" => Counted::Stored(Topic::from_stored(key)),
+        "GROUP_GET_NUMS" | "GROUP_GET_SIZE" => topic_and_group().map(|(topic, group)| Counted::Read(topic, group))?,
+        "SNDBCK_PUT_NUMS" => topic_and_group().map(|(topic, group)| Counted::SentBack(topic, group))?,
+        _ if key != cluster => return None,
+        "BROKER_PUT_NUMS" => Counted::AllStored,
+        "BROKER_GET_NUMS" => Counted::AllRead,
+        "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC" => Counted::UsersStored,
+        "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC" => Counted::UsersRead,
+        _ => return None,
+    };
+    Some((counted, number))
+}
+
+/// One of the original's statistics: what it was over the last minute, hour and day.
+pub(super) fn trend(request: &Request, header: &Header<'_>) -> Outcome {
+    let ask = request::ViewBrokerStats::parse(&header.fields)?;
+    let counted = counted(ask.stats_name, ask.stats_key, &request.broker.options().cluster);
+    let found = counted.and_then(|(counted, number)| Some((request.broker.trend(&counted)?, number)));
+    let (trend, number) = found.ok_or_else(|| {
+        let remark = format!("The stats <{}> <{}> not exist", ask.stats_name, ask.stats_key);
+        Reply::error(ResponseCode::SYSTEM_ERROR, remark)
+    })?;
+    let item = |growth: &Growth| BrokerStatsItem {
+        sum: number(&growth.count) as i64,
+        tps: growth.per_second(number),
+        avgpt: number(&growth.count) as f64 / growth.count.times.max(1) as f64,
+    };
+    let body = BrokerStatsData {
+        stats_minute: item(&trend.minute),
+        stats_hour: item(&trend.hour),
+        stats_day: item(&trend.day),
+    };
+    Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
+
+/// Replicas: this broker has none.
+pub(super) fn replicas(request: &Request, _: &Header<'_>) -> Outcome {
+    let written = request.broker.store().positions().written.0 as i64;
+    let status = HaStatus { master: true, master_commit_log_max_offset: written, ..HaStatus::default() };
+    Ok(Reply::ok().with_body(to_vec(&status, Dialect::Strict)))
+}
+
+/// Removes what is older than it need be, now instead of within a minute.
+pub(super) fn retain(request: &Request) -> Outcome {
+    let broker = Arc::clone(&request.broker);
+    // Giving the space of many files back takes longer than tools wait.
+    rt::spawn(async move { broker.retain().await });
+    Ok(Reply::ok())
 }

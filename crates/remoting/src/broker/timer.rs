@@ -61,7 +61,7 @@ fn due(field: &'static str, text: Option<&str>) -> Result<Option<Due>, FieldErro
 }
 
 /// The original's delay levels have a position each; here they are timed messages like all others.
-pub(super) fn delay_offsets(request: &Request) -> Outcome {
+pub(super) fn delay_offsets(request: &Request, _: &Header<'_>) -> Outcome {
     let table = body::DelayOffsets { data_version: version(request, 0), ..Default::default() };
     Ok(Reply::ok().with_body(to_vec(&table, Dialect::Strict)))
 }

@@ -3,10 +3,9 @@
 use super::attributes::{self, Attributes};
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
-use ::broker::Broker;
+use ::broker::{Broker, Counted};
 use model::{PhysicalOffset, Topic, TopicConfig, system};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use wire::remoting::body::{
     self, DataVersion, GroupList, MessageQueue, TopicConfigList, TopicList, TopicOffset, TopicStatsTable, TopicTable,
 };
@@ -140,10 +139,9 @@ pub(super) fn page<V>(table: &mut BTreeMap<String, V>, first: Option<i32>, max: 
     *table = std::mem::take(table).into_iter().skip(first).take(max).collect();
 }
 
-pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
+pub(super) fn stats(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetTopicStats::parse(&header.fields)?;
-    let (broker, topic) = (Arc::clone(&request.broker), ask.topic.to_owned());
-    let progress = request.broker.host().run_blocking(move || broker.topic_progress(&topic)).await?;
+    let progress = request.broker.topic_progress(ask.topic)?;
     let broker_name = &request.broker.options().broker_name;
     let table = progress.into_iter().map(|queue| {
         let topic = ask.topic.to_owned();
@@ -155,11 +153,13 @@ pub(super) async fn stats(request: &Request, header: &Header<'_>) -> Outcome {
         };
         (key, offsets)
     });
-    let body = TopicStatsTable { offset_table: table.collect(), topic_put_tps: 0.0 };
+    let trend = request.broker.trend(&Counted::Stored(Topic::from_stored(ask.topic))).unwrap_or_default();
+    let topic_put_tps = trend.minute.per_second(|count| count.messages);
+    let body = TopicStatsTable { offset_table: table.collect(), topic_put_tps };
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
 }
 
-pub(super) fn system_list(request: &Request) -> Outcome {
+pub(super) fn system_list(request: &Request, _: &Header<'_>) -> Outcome {
     let options = request.broker.options();
     let names = request.broker.all_topics().into_iter().map(|state| state.config.topic.to_string());
     let is_system =

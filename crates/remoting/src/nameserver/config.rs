@@ -10,8 +10,6 @@ use wire::remoting::ResponseCode;
 
 /// Where the changed values are kept.
 pub(super) const CONFIG_NAMESPACE: &str = "TREFOIL_NAMESERVER_CONFIG";
-/// Most bytes of a request to change the configuration.
-const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Names of the original that could make a server read or write files of the caller's choice.
 const FORBIDDEN: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
 
@@ -151,13 +149,6 @@ impl Config {
     }
 }
 
-/// Reads properties: `key=value` lines, `#` and `!` before comments.
-fn parse_properties(text: &str) -> Vec<(String, String)> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
-    let pairs = lines.map(|line| line.split_once(['=', ':']).unwrap_or((line, "")));
-    pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
-}
-
 impl NameServer {
     /// With the port that the caller has reached, which tools show.
     pub(super) fn get_config(&self, connection: &Connection) -> Reply {
@@ -167,14 +158,7 @@ impl NameServer {
 
     /// All of the changes or none.
     pub(super) fn update_config(&self, body: &[u8]) -> Result<Outcome, Reply> {
-        if body.len() > TEXT_BYTES_MAX {
-            let remark = format!("the configuration has {} bytes; at most {TEXT_BYTES_MAX} are allowed", body.len());
-            return Err(Reply::error(ResponseCode::INVALID_PARAMETER, remark));
-        }
-        let text = std::str::from_utf8(body).map_err(|error| {
-            Reply::error(ResponseCode::SYSTEM_ERROR, format!("the configuration is not UTF-8: {error}"))
-        })?;
-        let pairs = parse_properties(text);
+        let pairs = crate::properties::read(body)?;
         let mut config = **self.config.load();
         for (key, value) in &pairs {
             config.set(key, value).map_err(|error| {

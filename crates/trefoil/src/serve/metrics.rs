@@ -1,6 +1,6 @@
 //! Figures of the broker. All are snapshots: nothing here waits for the disk.
 
-use ::broker::Broker;
+use ::broker::{Broker, Counted, Trend};
 use console::Kind::{Counter, Gauge};
 use console::Page;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,9 @@ use store::{Histogram, Store};
 
 /// Most queues that are shown one by one, so that the page stays readable; the rest is counted.
 const QUEUES_MAX: usize = 10_000;
+
+/// Most topics, and most groups, whose rates are shown: those with most messages.
+const BUSIEST_MAX: usize = 100;
 
 /// What is running.
 pub(super) fn build(page: &mut Page) {
@@ -83,6 +86,47 @@ pub(super) fn traffic(page: &mut Page, broker: &Broker) {
             page.sample(name, &[("direction", direction), ("over", over)], rate);
         }
     }
+}
+
+/// Who has most traffic.
+pub(super) fn busiest(page: &mut Page, broker: &Broker) {
+    let rate = |trend: &Trend| trend.minute.per_second(|count| count.messages);
+    let name = "trefoil_topic_messages_per_second";
+    page.metric(name, Gauge, "Messages stored in a topic per second over the last minute; the busiest topics only.");
+    for (counted, trend) in broker.busiest(BUSIEST_MAX, |counted| matches!(counted, Counted::Stored(_))) {
+        if let Counted::Stored(topic) = counted {
+            page.sample(name, &[("topic", topic.as_str())], rate(&trend));
+        }
+    }
+    for (name, help, is_read) in [
+        ("trefoil_group_messages_per_second", "Messages of a topic handed to a group per second, likewise.", true),
+        ("trefoil_group_sent_back_per_second", "Messages of a topic that a group gave back, likewise.", false),
+    ] {
+        page.metric(name, Gauge, help);
+        let kind = |counted: &Counted| match is_read {
+            true => matches!(counted, Counted::Read(..)),
+            false => matches!(counted, Counted::SentBack(..)),
+        };
+        for (counted, trend) in broker.busiest(BUSIEST_MAX, kind) {
+            if let Counted::Read(topic, group) | Counted::SentBack(topic, group) = counted {
+                page.sample(name, &[("group", group.as_str()), ("topic", topic.as_str())], rate(&trend));
+            }
+        }
+    }
+    let (tracked, untracked) = broker.trend_counts();
+    page.single("trefoil_trends", Gauge, "Topics and groups whose rates are kept.", tracked);
+    let help = "Samples of topics and groups for whose rates there was no room.";
+    page.single("trefoil_trends_untracked_total", Counter, help, untracked);
+}
+
+/// What operators ask.
+pub(super) fn administration(page: &mut Page, broker: &Broker) {
+    let lane = broker.admin_stats();
+    page.single("trefoil_admin_in_work", Gauge, "Administrative requests in work.", lane.in_work);
+    page.single("trefoil_admin_waiting", Gauge, "Administrative requests that wait for their turn.", lane.waiting);
+    page.single("trefoil_admin_served_total", Counter, "Administrative requests that had their turn.", lane.served);
+    let help = "Administrative requests refused because others took too long.";
+    page.single("trefoil_admin_refused_total", Counter, help, lane.refused);
 }
 
 /// Room on the disk.

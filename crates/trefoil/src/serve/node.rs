@@ -67,6 +67,8 @@ impl Metrics for Node {
         }
         if let Some(broker) = self.broker.get() {
             metrics::traffic(page, broker);
+            metrics::busiest(page, broker);
+            metrics::administration(page, broker);
             metrics::disk(page, broker);
             metrics::log(page, broker.store());
             metrics::timers(page, broker);

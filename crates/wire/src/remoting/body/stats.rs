@@ -85,6 +85,55 @@ body! {
         stats_day: BrokerStatsItem,
     }
 
+    /// Answer of `GET_BROKER_HA_STATUS`.
+    pub struct HaStatus {
+        master: bool,
+        master_commit_log_max_offset: i64,
+        in_sync_slave_nums: i32,
+        ha_connection_info: Vec<HaConnection>,
+        ha_client_runtime_info: HaClient,
+    }
+
+    /// A replica that reads from this broker.
+    #[derive(Eq)]
+    pub struct HaConnection {
+        addr: String,
+        slave_ack_offset: i64,
+        diff: i64,
+        in_sync: bool,
+        transferred_byte_in_second: i64,
+        transfer_from_where: i64,
+    }
+
+    /// What this broker reads as a replica.
+    #[derive(Copy, Eq)]
+    pub struct HaClient {
+        last_read_timestamp: i64,
+        last_write_timestamp: i64,
+        master_flush_offset: i64,
+        max_offset: i64,
+        transferred_byte_in_second: i64,
+    }
+
+    /// Answer of `GET_COLD_DATA_FLOW_CTR_INFO`.
+    #[derive(Eq)]
+    pub struct ColdDataInfo {
+        runtime_table: BTreeMap<String, i64>,
+        config_table: BTreeMap<String, i64>,
+        cg_cold_read_threshold: i64,
+        global_cold_read_threshold: i64,
+        global_acc: i64,
+    }
+
+    /// Body of `SET_MESSAGE_REQUEST_MODE`; `mode` is `PULL` or `POP`.
+    #[derive(Eq)]
+    pub struct MessageRequestMode {
+        topic: String,
+        consumer_group: String,
+        mode: String,
+        pop_share_queue_num: i32,
+    }
+
     /// One rate.
     #[derive(Copy)]
     pub struct BrokerStatsItem {

@@ -1,0 +1,120 @@
+//! Administration: its lane, what it may change, and the rates that it sees.
+
+use crate::node::Node;
+use broker::{AdminError, Counted, PublishError, PullError, SendBack, Setting};
+use model::{Group, Topic, TopicConfig};
+use rt::sim::run;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn messages_go_on_while_administration_is_busy() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let broker = &node.broker;
+        node.send("t", "first").await.unwrap();
+        let turns = (broker.admin_turn().await.unwrap(), broker.admin_turn().await.unwrap());
+        let wait = || {
+            let broker = Arc::clone(broker);
+            rt::spawn(async move { broker.admin_turn().await.map(drop) })
+        };
+        let mut waiting: Vec<_> = (0..64).map(|_| wait()).collect();
+        rt::sleep(Duration::from_millis(1)).await;
+        assert_eq!((broker.admin_stats().in_work, broker.admin_stats().waiting), (2, 64));
+        let refused = broker.admin_turn().await.map(drop).unwrap_err();
+        assert!(matches!(refused, AdminError::Busy { .. }), "{refused}");
+
+        let before = broker.now();
+        node.send("t", "second").await.unwrap();
+        assert_eq!(node.bodies("t", 0, "*").await, ["first", "second"]);
+        assert!(broker.advance_offset(None, "g", "t", 0, 1).is_ok());
+        broker.lock_queues(&Group::from_stored("g"), 1, "c", Vec::new()).await.unwrap();
+        assert!(broker.now().0 - before.0 < 1000, "none of it waited for administration");
+
+        drop(turns.0);
+        waiting.remove(0).await.unwrap().unwrap();
+        rt::sleep(Duration::from_secs(4)).await;
+        drop(turns.1);
+        assert_eq!(broker.admin_stats().waiting, 0, "each got its turn, or gave up in time");
+        broker.admin_turn().await.map(drop).unwrap();
+    });
+}
+
+#[test]
+fn one_that_waits_too_long_is_told() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let _turns = (node.broker.admin_turn().await.unwrap(), node.broker.admin_turn().await.unwrap());
+        let refused = node.broker.admin_turn().await.map(drop).unwrap_err().to_string();
+        assert!(refused.contains("ask again later"), "{refused}");
+        assert_eq!((node.broker.admin_stats().served, node.broker.admin_stats().refused), (2, 1));
+    });
+}
+
+#[test]
+fn rates_follow_what_was_sent_and_read() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        for second in 0..70 {
+            node.send("t", "ten bytes!").await.unwrap();
+            node.pull("g", "t", second, "*").await.unwrap();
+            rt::sleep(Duration::from_secs(1)).await;
+        }
+        let ask = SendBack { group: "g", offset: 0, delay_level: 0, max_reconsume_times: None };
+        let first = node.send("t", "x").await.unwrap().first.physical_offset.0 as i64;
+        node.broker.send_back(SendBack { offset: first, ..ask }).await.unwrap();
+        rt::sleep(Duration::from_secs(11)).await;
+        let (t, g) = (Topic::from_stored("t"), Group::from_stored("g"));
+        let messages = |counted: &Counted| node.broker.trend(counted).unwrap().hour.count.messages;
+        assert_eq!(messages(&Counted::Stored(t.clone())), 71);
+        assert_eq!(messages(&Counted::Read(t.clone(), g.clone())), 70);
+        assert_eq!(messages(&Counted::SentBack(t.clone(), g.clone())), 1);
+        assert_eq!(messages(&Counted::UsersRead), 70);
+        let rate = node.broker.read_rate(&g, &[t]);
+        assert!((0.6..=1.0).contains(&rate), "{rate}");
+        rt::sleep(Duration::from_secs(70)).await;
+        assert_eq!(node.broker.read_rate(&g, &[Topic::from_stored("t")]), 0.0);
+    });
+}
+
+#[test]
+fn changed_settings_hold_and_survive() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let broker = &node.broker;
+        let changes = [(Setting::RetentionHours, Some(7)), (Setting::AutoCreateTopics, Some(0))];
+        broker.change_settings(&changes).await.unwrap();
+        let refused =
+            broker.change_settings(&[(Setting::RetentionHours, Some(8)), (Setting::Permission, Some(5))]).await;
+        assert!(refused.unwrap_err().to_string().contains("permission is 5"));
+        assert_eq!(broker.setting(Setting::RetentionHours), 7, "all or none");
+        assert!(matches!(node.send("new", "x").await, Err(PublishError::TopicNotFound { .. })));
+
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.setting(Setting::RetentionHours), 7);
+        node.broker.change_settings(&[(Setting::AutoCreateTopics, None)]).await.unwrap();
+        node.send("new", "x").await.unwrap();
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.setting(Setting::AutoCreateTopics), 1);
+    });
+}
+
+#[test]
+fn a_broker_without_write_permission_drains() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let mut ordered = TopicConfig::new(Topic::from_stored("ordered"), 1);
+        ordered.order = true;
+        node.broker.put_topic(ordered).await.unwrap();
+        node.send("t", "x").await.unwrap();
+        let version = node.broker.metadata().read().topics_version;
+        node.broker.change_settings(&[(Setting::Permission, Some(4))]).await.unwrap();
+        assert_ne!(node.broker.metadata().read().topics_version, version, "name servers must hear of it");
+        assert!(matches!(node.send("ordered", "x").await, Err(PublishError::BrokerForbidden { permission: 4 })));
+        node.send("t", "from a producer with an old route").await.unwrap();
+        node.broker.change_settings(&[(Setting::Permission, Some(2))]).await.unwrap();
+        assert!(matches!(node.pull("g", "t", 0, "*").await, Err(PullError::BrokerForbidden { permission: 2 })));
+        node.broker.change_settings(&[(Setting::Permission, None)]).await.unwrap();
+        node.pull("g", "t", 0, "*").await.unwrap();
+    });
+}
