@@ -1,5 +1,6 @@
 //! `trefoil group`.
 
+mod create;
 mod replay;
 
 use super::output::{show, table};
@@ -15,7 +16,7 @@ use wire::remoting::{RequestCode, ResponseCode, request, response};
 /// Groups asked for at a time.
 const PAGE: i32 = 1000;
 
-/// List consumer groups, show how far they are, and move them.
+/// List and create consumer groups, show how far they are, and move them.
 #[derive(clap::Subcommand)]
 pub(super) enum Group {
     /// List consumer groups.
@@ -36,6 +37,8 @@ pub(super) enum Group {
         #[command(flatten)]
         target: Target,
     },
+    /// Create a consumer group, or change the settings of one; what is not named stays as it is.
+    Create(create::Create),
     /// Set where a group goes on in a topic. Its members follow, connected or not.
     Reset(replay::Reset),
     /// Go on at the end of a topic: what is not consumed yet is left out.
@@ -48,6 +51,7 @@ pub(super) async fn run(command: Group) -> anyhow::Result<()> {
     match command {
         Group::List { all, target } => list(all, &target).await,
         Group::Show { group, topic, target } => show_group(&group, topic.as_deref(), &target).await,
+        Group::Create(command) => create::create(&command).await,
         Group::Reset(command) => replay::reset(&command).await,
         Group::Skip(command) => replay::skip(&command).await,
         Group::Clone(command) => replay::clone(&command).await,

@@ -107,6 +107,11 @@ fn a_first_hour_with_the_command_line() {
     node.check("consume orders --until-end --group g", "", &["first\n"]);
     node.check("group show g", "", &["lag 0 in all"]);
     node.check("group list", "", &["g "]);
+    node.check("group create billing --retries-max 3 --retry-pauses 1s,5s --consume false", "", &["'billing' is set"]);
+    node.check("group create billing --attribute quota.messages-per-second=5", "", &["'billing' is set"]);
+    node.check("group list --output json", "", &["\"group\": \"billing\"", "\"enabled\": false", "\"retries_max\": 3"]);
+    node.check_fails("group create billing --retry-pauses soon", "units are ms, s, m, h");
+    node.check_fails("group create billing --attribute quota.messages-per-second=0", "a whole number from 1 on");
     node.check("topic show orders --output json", "", &["\"write_queues\": 2"]);
     node.check("cluster show", "", &["DefaultCluster"]);
     node.check("produce created-by-sending hello", "", &["broker-a"]);
