@@ -157,3 +157,35 @@ impl Bench {
         self.settings.seconds.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Option<(Settings, Vec<String>)>> {
+        settings(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments_name_rows_and_sizes() {
+        let check = |line: &str, rows: &[&str], runs: usize, gib: u64| {
+            let (settings, names) = read(line).unwrap().unwrap();
+            assert_eq!((settings.runs, settings.gib), (runs, gib), "{line}");
+            assert_eq!(names, rows, "{line}");
+        };
+        check("", &[], 3, 8);
+        check("cold timers --gib 20 --runs 1", &["cold", "timers"], 1, 20);
+        assert!(read("list").unwrap().is_none());
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        let check = |line: &str, part: &str| {
+            let error = read(line).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(part), "{line}: {error}");
+        };
+        check("warm", "no row 'warm'");
+        check("--runs 0", "--runs 0");
+        check("--gib", "--gib wants a number");
+    }
+}
