@@ -24,7 +24,7 @@ pub struct Meter {
     pulls_found: AtomicU64,
     /// Pulls that found none.
     pulls_missed: AtomicU64,
-    /// Sends refused because a topic was over its quota.
+    /// Sends refused because a topic or a client was over its rate.
     refused_by_quota: AtomicU64,
     /// Pulls whose answer was held back because a group was over its quota.
     delayed_by_quota: AtomicU64,
@@ -75,7 +75,8 @@ impl Meter {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn refused_by_quota(&self) {
+    /// Counts a send that was refused because its topic or its client was over a rate.
+    pub fn refused_by_quota(&self) {
         self.refused_by_quota.fetch_add(1, Ordering::Relaxed);
     }
 

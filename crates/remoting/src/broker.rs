@@ -26,6 +26,7 @@ use crate::reply::Reply;
 use crate::server::{Connection, Door, Work};
 use broker::Broker;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::remoting::frame::RawFrame;
 use wire::remoting::header::Header;
 use wire::remoting::{RequestCode, ResponseCode};
@@ -52,8 +53,23 @@ fn answer(connection: &Connection, frame: &RawFrame, header: &Header<'_>, reply:
 
 impl Door for BrokerDoor {
     fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work) {
+        self.serve(connection, &requests, None, work);
+    }
+
+    fn call_too_fast(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, wait: Duration, work: &mut Work) {
+        self.serve(connection, &requests, Some(wait), work);
+    }
+
+    fn closed(&self, connection: &Arc<Connection>) {
+        self.broker.channel_closed(connection.id());
+    }
+}
+
+impl BrokerDoor {
+    /// `wait`: the client is too fast, and its sends are refused until then.
+    fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame], wait: Option<Duration>, work: &mut Work) {
         let mut headers = Vec::with_capacity(requests.len());
-        for frame in &requests {
+        for frame in requests {
             match Header::parse(frame) {
                 Ok(header) => headers.push(header),
                 Err(error) => {
@@ -70,7 +86,10 @@ impl Door for BrokerDoor {
             }
             match header.request_code() {
                 RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
-                    if let Err(reply) = sends.add(frame, header, connection) {
+                    if let Some(wait) = wait {
+                        self.broker.meter().refused_by_quota();
+                        answer(connection, frame, header, &too_fast(wait));
+                    } else if let Err(reply) = sends.add(frame, header, connection) {
                         answer(connection, frame, header, &reply);
                     }
                 }
@@ -82,10 +101,12 @@ impl Door for BrokerDoor {
         }
         sends.publish(&self.broker, connection, work);
     }
+}
 
-    fn closed(&self, connection: &Arc<Connection>) {
-        self.broker.channel_closed(connection.id());
-    }
+fn too_fast(wait: Duration) -> Reply {
+    let options = "client-requests-per-second and client-bytes-per-second";
+    let text = format!("this client is over its rate (options {options}); send again in {} ms", wait.as_millis() + 1);
+    Reply::error(ResponseCode::SYSTEM_BUSY, text)
 }
 
 /// A request that no table knows.

@@ -29,6 +29,13 @@ pub trait Door: Send + Sync + 'static {
     /// Takes the requests that one read brought, in order. What cannot be answered at once is pushed to `work`.
     fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work);
 
+    /// The same for requests that are too much for the rates of the connection: what a client may be expected to send again
+    /// after `wait` can be refused.
+    fn call_too_fast(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, wait: Duration, work: &mut Work) {
+        let _ = wait;
+        self.call(connection, requests, work);
+    }
+
     /// The connection is gone; no answer can reach it any more.
     fn closed(&self, connection: &Arc<Connection>);
 }

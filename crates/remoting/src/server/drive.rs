@@ -24,6 +24,11 @@ const READ_BYTES: usize = 128 << 10;
 const READ_BYTES_MIN: usize = 16 << 10;
 /// Reads between two turns of other connections on this thread.
 const READS_PER_TURN: usize = 4;
+/// Longest pause between two reads of a client that is too fast. Longer ones would leave so much waiting in the socket that its
+/// heartbeats, which it gives up after 3 s, come too late; what is further ahead is refused instead.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How long nothing is read behind requests that were refused, so that a client that repeats them at once is slowed down too.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 /// What a request weighs beside its bytes.
 const REQUEST_OVERHEAD_BYTES: usize = 256;
 
@@ -224,29 +229,35 @@ impl Drive<'_> {
 
     /// Hands complete frames to the door.
     fn dispatch(&mut self) -> Result<(), Closed> {
-        let mut requests = Vec::new();
+        let (mut requests, mut excess) = (Vec::new(), Vec::new());
+        let is_bounded = self.options.rates != Rates::default();
+        let now = self.clock.monotonic();
         while let Some(frame) = split(&mut self.input, &self.options.limits)? {
-            match self.answer_to_us(&frame)? {
-                true => {}
+            if self.answer_to_us(&frame)? {
+                continue;
+            }
+            let bytes = frame.header.len() + frame.body.len();
+            match is_bounded && self.pace.take(&self.options.rates, bytes, now).is_err() {
+                true => excess.push(frame),
                 false => requests.push(frame),
             }
         }
-        if !requests.is_empty() {
-            if self.options.rates != Rates::default() {
-                self.pay(&requests);
-            }
-            self.door.call(self.connection, requests, &mut self.work);
-        }
-        Ok(())
-    }
-
-    /// Takes note of what was read; over the rates reading pauses.
-    fn pay(&mut self, requests: &[RawFrame]) {
-        let bytes = requests.iter().map(|frame| frame.header.len() + frame.body.len()).sum();
-        let pause = self.pace.read(&self.options.rates, bytes, requests.len(), self.clock.monotonic());
+        let owed = self.pace.owed(now);
+        let pause = match (requests.is_empty(), excess.is_empty()) {
+            (_, false) => REFUSAL_PAUSE,
+            (false, true) => owed.min(PAUSE_MAX),
+            (true, true) => Duration::ZERO,
+        };
         if !pause.is_zero() {
             self.pause = Some(Box::pin(rt::sleep(pause)));
         }
+        if !requests.is_empty() {
+            self.door.call(self.connection, requests, &mut self.work);
+        }
+        if !excess.is_empty() {
+            self.door.call_too_fast(self.connection, excess, owed, &mut self.work);
+        }
+        Ok(())
     }
 
     fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {

@@ -150,13 +150,13 @@ pub(crate) const OPTIONS: &[Spec] = &[
         "client-bytes-per-second",
         Kind::Bytes { min: 0, max: TIB },
         "0",
-        "Bytes a second that are read from one connection, faster clients are slowed down; 0 sets no bound.",
+        "Bytes a second that are taken from one connection; faster clients are slowed down, then refused; 0 sets no bound.",
     ),
     option(
         "client-requests-per-second",
         Kind::Count { min: 0, max: 1_000_000_000 },
         "0",
-        "Requests a second that are read from one connection, faster clients are slowed down; 0 sets no bound.",
+        "Requests a second that are taken from one connection; faster clients are slowed down, then refused; 0 sets no bound.",
     ),
     option(
         "cold-read-bytes-per-second",

@@ -76,7 +76,12 @@ pub(super) fn traffic(page: &mut Page, broker: &Broker) {
     let help = "Time of sends, from their arrival until they were as safe as their topics promise.";
     latency(page, "trefoil_publish_seconds", help, broker.meter().publish_latency());
     let (refused, held) = broker.meter().by_quota();
-    page.single("trefoil_quota_refused_total", Counter, "Sends refused because a topic was over its quota.", refused);
+    page.single(
+        "trefoil_quota_refused_total",
+        Counter,
+        "Sends refused because a topic or a client was over its rate.",
+        refused,
+    );
     page.single("trefoil_quota_held_total", Counter, "Answers held back because a group was over its quota.", held);
     let name = "trefoil_messages_per_second";
     page.metric(name, Gauge, "Messages in and out per second, averaged over the last 10 s, minute and 10 minutes.");
