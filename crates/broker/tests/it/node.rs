@@ -13,7 +13,17 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Flush, Store};
+use store::{Flush, Store, timer};
+
+/// Small, so that few messages go all ways.
+const TIMER_LIMITS: timer::Limits = timer::Limits {
+    flush_items: 128,
+    memory_items_max: 512,
+    checkpoint_records: 1000,
+    near_max: 256,
+    load_items: 32,
+    runs_max: 3,
+};
 
 /// A running broker.
 pub(crate) struct Node {
@@ -50,7 +60,8 @@ impl Node {
         let host = machine.boot();
         let (stop, shutdown): (_, Shutdown) = ShutdownTrigger::new();
         let starting = async move {
-            let store_options = store::Options { segment_bytes: 4 << 20, flush, ..store::Options::new("/data") };
+            let options = store::Options { segment_bytes: 4 << 20, flush, ..store::Options::new("/data") };
+            let store_options = store::Options { timer: TIMER_LIMITS, ..options };
             let (store, _) = Store::open(&host, store_options).unwrap();
             let metadata = Metadata::open(&host, Path::new("/data"), cluster::metadata::Options::default()).unwrap();
             let mut options = Options::new("10.0.0.1:10911".parse().unwrap());
@@ -74,6 +85,11 @@ impl Node {
         self.machine.crash(Power::Lost);
         rt::sleep(time).await;
         Self::boot(self.machine.clone(), self.flush, |_| {}).await
+    }
+
+    /// Deletes the index of timed messages, as somebody may while the broker is down.
+    pub(crate) fn delete_timer_index(&self) {
+        self.machine.disk().wipe(Path::new("/data/timer"));
     }
 
     pub(crate) async fn create(&self, topic: &str, queues: u32) {
