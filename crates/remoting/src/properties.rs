@@ -19,3 +19,26 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<(String, String)>, Reply> {
     let pairs = lines.map(|line| line.split_once(['=', ':']).unwrap_or((line, "")));
     Ok(pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_java_writes_them() {
+        let check = |text: &str, expected: &[(&str, &str)]| {
+            let pairs = read(text.as_bytes()).unwrap();
+            let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            assert_eq!(pairs, expected, "{text}");
+        };
+        check("", &[]);
+        check("# a comment\n! another\n\nkey = value \n", &[("key", "value")]);
+        check("a:1\r\nb=x=y\nc", &[("a", "1"), ("b", "x=y"), ("c", "")]);
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_text_is_refused() {
+        assert!(read(&vec![b'x'; TEXT_BYTES_MAX + 1]).is_err());
+        assert!(read(b"\xff").is_err());
+    }
+}

@@ -163,3 +163,27 @@ pub(super) fn retain(request: &Request) -> Outcome {
     rt::spawn(async move { broker.retain().await });
     Ok(Reply::ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_by_the_originals_names() {
+        let (topic, group) = (Topic::from_stored("t"), Group::from_stored("g"));
+        let check = |name: &str, key: &str, expected: Option<(Counted, u64)>| {
+            let count = Count { times: 1, messages: 2, bytes: 3 };
+            let seen = counted(name, key, "cluster").map(|(counted, number)| (counted, number(&count)));
+            assert_eq!(seen, expected, "{name} {key}");
+        };
+        check("TOPIC_PUT_NUMS", "t", Some((Counted::Stored(topic.clone()), 2)));
+        check("TOPIC_PUT_SIZE", "t", Some((Counted::Stored(topic.clone()), 3)));
+        check("GROUP_GET_SIZE", "t@g", Some((Counted::Read(topic.clone(), group.clone()), 3)));
+        check("GROUP_GET_NUMS", "t", None);
+        check("SNDBCK_PUT_NUMS", "t@g", Some((Counted::SentBack(topic, group), 2)));
+        check("BROKER_PUT_NUMS", "cluster", Some((Counted::AllStored, 2)));
+        check("BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC", "cluster", Some((Counted::UsersRead, 2)));
+        check("BROKER_PUT_NUMS", "another", None);
+        check("TOPIC_PUT_LATENCY", "0@t", None);
+    }
+}

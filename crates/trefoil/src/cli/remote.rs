@@ -227,6 +227,21 @@ impl Cluster {
         }
         Ok(masters)
     }
+
+    /// The brokers that take writes, of one cluster or of one name if those are given.
+    pub(super) async fn masters_among(
+        &self,
+        cluster: Option<&str>,
+        broker: Option<&str>,
+    ) -> anyhow::Result<Vec<Master>> {
+        let mut masters = self.masters().await?;
+        masters.retain(|master| cluster.is_none_or(|only| only == master.cluster));
+        masters.retain(|master| broker.is_none_or(|only| only == master.name));
+        if masters.is_empty() {
+            bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
+        }
+        Ok(masters)
+    }
 }
 
 /// The brokers among some that take writes.

@@ -199,12 +199,7 @@ async fn create(command: &Create) -> anyhow::Result<()> {
     let Create { topic, queues, permission, cluster: only_cluster, broker: only_broker, target } = command;
     model::Topic::new(topic)?;
     let cluster = target.cluster();
-    let mut masters = cluster.masters().await?;
-    masters.retain(|master| only_cluster.as_ref().is_none_or(|only| *only == master.cluster));
-    masters.retain(|master| only_broker.as_ref().is_none_or(|only| *only == master.name));
-    if masters.is_empty() {
-        bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
-    }
+    let masters = cluster.masters_among(only_cluster.as_deref(), only_broker.as_deref()).await?;
     let queues = i32::try_from(*queues).context("too many queues")?;
     refuse_fewer_queues(&cluster, topic, queues).await?;
     let request = request::CreateTopic {

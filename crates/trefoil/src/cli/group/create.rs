@@ -2,9 +2,7 @@
 
 use super::super::Target;
 use super::super::output::show;
-use super::super::remote::{Cluster, Master};
 use super::configs;
-use anyhow::bail;
 use clap::ArgAction::Set;
 use serde_json::{Value, json};
 use wire::remoting::RequestCode;
@@ -122,20 +120,10 @@ fn changed(known: Option<SubscriptionGroupConfig>, command: &Create) -> Subscrip
     config
 }
 
-async fn masters(cluster: &Cluster, command: &Create) -> anyhow::Result<Vec<Master>> {
-    let mut masters = cluster.masters().await?;
-    masters.retain(|master| command.cluster.as_ref().is_none_or(|only| *only == master.cluster));
-    masters.retain(|master| command.broker.as_ref().is_none_or(|only| *only == master.name));
-    if masters.is_empty() {
-        bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
-    }
-    Ok(masters)
-}
-
 pub(super) async fn create(command: &Create) -> anyhow::Result<()> {
     model::Group::new(&command.group)?;
     let cluster = command.target.cluster();
-    let masters = masters(&cluster, command).await?;
+    let masters = cluster.masters_among(command.cluster.as_deref(), command.broker.as_deref()).await?;
     for master in &masters {
         let known = configs(&cluster, master).await?;
         let known = known.into_iter().find(|config| config.group_name == command.group);
