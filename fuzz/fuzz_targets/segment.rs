@@ -37,7 +37,7 @@ async fn fill(host: &Host) {
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body(i)),
             body: body(i),
-            properties: Bytes::new(),
+            properties: String::new(),
         };
         let append = Append { queue: queue.clone(), draft, wait: Wait::Synced, joined: false };
         store.append(vec![append]).expect("there is room").await.remove(0).expect("the disk works");

@@ -1,7 +1,7 @@
 //! Publishing: checks, placement, and the append.
 //!
-//! All messages that one call brings are checked and handed to the log at once, before the call returns; the future it
-//! gives only waits until they are as safe as their topics promise.
+//! What one caller brings is checked one by one and handed to the log at once ([`Publishing`]); the future that it gives
+//! only waits until all is as safe as its topics promise.
 
 mod place;
 mod redirect;
@@ -10,10 +10,11 @@ use crate::{Broker, PublishError};
 use bytes::Bytes;
 use model::QueueId;
 use model::record::Place;
-use rt::BoxFuture;
+use rt::{BoxFuture, Timestamp};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Append, AppendError};
 
 /// One message, or one batch, as a producer sends it.
@@ -119,31 +120,42 @@ impl Publish<'_> {
     }
 }
 
-impl Broker {
-    /// Stores messages. Each send succeeds or fails by itself; the answers come in the order of the sends, together,
-    /// when the last of them is safe.
-    pub fn publish(
-        self: &Arc<Self>,
-        sends: Vec<Publish<'_>>,
-    ) -> BoxFuture<'static, Vec<Result<Receipt, PublishError>>> {
-        let since = self.host().clock.monotonic();
-        let mut appends = Vec::with_capacity(sends.len());
-        let mut slots = Vec::with_capacity(sends.len());
-        for send in sends {
-            let before = appends.len();
-            slots.push(match self.plan(&send, &mut appends) {
-                Ok(Planned::Appends { queue_id, count, recall_handle }) => {
-                    Slot::Stored { queue_id, count, recall_handle }
-                }
-                Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
-                Err(error) => {
-                    appends.truncate(before);
-                    Slot::Refused(error)
-                }
-            });
-        }
-        let appending = if appends.is_empty() { None } else { Some(self.store().append(appends)) };
-        let broker = Arc::clone(self);
+/// Sends of one caller: each is checked and drafted as it is added, all go to the log together.
+#[must_use = "nothing is stored before `store` is called"]
+pub struct Publishing<'b> {
+    broker: &'b Arc<Broker>,
+    appends: Vec<Append>,
+    slots: Vec<Slot>,
+    since: Duration,
+    now: Timestamp,
+}
+
+impl Publishing<'_> {
+    /// Adds a send. What is wrong with it is its answer.
+    pub fn add(&mut self, send: Publish<'_>) {
+        let before = self.appends.len();
+        self.slots.push(match self.broker.plan(&send, self.now, &mut self.appends) {
+            Ok(Planned::Appends { queue_id, count, recall_handle }) => Slot::Stored { queue_id, count, recall_handle },
+            Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
+            Err(error) => {
+                self.appends.truncate(before);
+                Slot::Refused(error)
+            }
+        });
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Hands all to the log before it returns. Each send succeeds or fails by itself; the answers come in the order of
+    /// the sends, together, when the last of them is safe.
+    pub fn store(self) -> BoxFuture<'static, Vec<Result<Receipt, PublishError>>> {
+        let Self { broker, appends, slots, since, .. } = self;
+        let appending = if appends.is_empty() { None } else { Some(broker.store().append(appends)) };
+        let broker = Arc::clone(broker);
         Box::pin(async move {
             let places = match appending {
                 None => Ok(Vec::new()),
@@ -154,6 +166,30 @@ impl Broker {
             broker.meter().published(receipts.len(), broker.host().clock.monotonic().saturating_sub(since));
             receipts
         })
+    }
+}
+
+impl Broker {
+    /// Begins to publish about so many sends.
+    pub fn publishing(self: &Arc<Self>, capacity: usize) -> Publishing<'_> {
+        Publishing {
+            broker: self,
+            appends: Vec::with_capacity(capacity),
+            slots: Vec::with_capacity(capacity),
+            since: self.host().clock.monotonic(),
+            now: self.now(),
+        }
+    }
+
+    /// Stores one message or batch.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(self: &Arc<Self>, send: Publish<'_>) -> Result<Receipt, PublishError> {
+        let mut publishing = self.publishing(1);
+        publishing.add(send);
+        let mut receipts = publishing.store().await;
+        receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))
     }
 
     async fn collect(
@@ -168,7 +204,7 @@ impl Broker {
                 Slot::Refused(error) => Err(error),
                 Slot::NeedsTopic(send) => self.create_and_publish(*send).await,
                 Slot::Stored { queue_id, count, recall_handle } => match &mut places {
-                    Ok(places) => receipt(queue_id, recall_handle, &mut places.take(count)),
+                    Ok(places) => receipt(queue_id, recall_handle, &mut places.by_ref().take(count)),
                     Err(error) => Err(error.clone().into()),
                 },
             });
@@ -179,7 +215,7 @@ impl Broker {
     async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
         self.create_topic_for(&send).await?;
         let mut appends = Vec::new();
-        match self.plan(&send, &mut appends)? {
+        match self.plan(&send, self.now(), &mut appends)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
             Planned::Appends { queue_id, recall_handle, .. } => {
                 let places = self.store().append(appends)?.await;
@@ -189,12 +225,12 @@ impl Broker {
     }
 
     /// Checks a send and adds what is to be appended for it.
-    fn plan(&self, send: &Publish<'_>, appends: &mut Vec<Append>) -> Result<Planned, PublishError> {
+    fn plan(&self, send: &Publish<'_>, now: Timestamp, appends: &mut Vec<Append>) -> Result<Planned, PublishError> {
         self.check_room()?;
         let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
-                let append = self.draft(send, part, &target, false)?;
+                let append = self.draft(send, part, &target, false, now)?;
                 let recall_handle = self.recall_handle(&append, &target);
                 appends.push(append);
                 // Of a timed message the producer is told the queue that it is meant for.
@@ -213,7 +249,7 @@ impl Broker {
                     return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });
                 }
                 for (i, part) in parts.iter().enumerate() {
-                    appends.push(self.draft(send, part, &target, i + 1 < parts.len())?);
+                    appends.push(self.draft(send, part, &target, i + 1 < parts.len(), now)?);
                 }
                 Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len(), recall_handle: None })
             }
@@ -226,7 +262,6 @@ fn receipt(
     recall_handle: Option<Box<str>>,
     places: &mut dyn Iterator<Item = Result<Place, AppendError>>,
 ) -> Result<Receipt, PublishError> {
-    let mut places = places.collect::<Vec<_>>().into_iter();
     let first = places.next().unwrap_or(Err(AppendError::Closed))?;
     let rest = places.collect::<Result<Vec<_>, _>>()?;
     Ok(Receipt { queue_id, first, rest, recall_handle })

@@ -92,7 +92,6 @@ impl Broker {
         let channel = channel.ok_or_else(|| ReplyError::NotOnline { client: client.clone() })?;
         let taken = channel.ask(Ask::Reply(Box::new(reply)), ACCEPT_TIMEOUT).await;
         taken.map_err(|error| ReplyError::Refused { client, error })?;
-        let mut receipts = self.publish(vec![send]).await;
-        Ok(receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))?)
+        Ok(self.publish(send).await?)
     }
 }

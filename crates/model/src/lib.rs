@@ -17,7 +17,7 @@ mod topic_config;
 
 pub use group_config::GroupConfig;
 pub use ids::{BrokerId, ClientId, Epoch, PhysicalOffset, QueueId, QueueOffset};
-pub use message_id::{MessageId, MessageIdError};
+pub use message_id::{MessageId, MessageIdError, MessageIdText};
 pub use names::{GROUP_LEN_MAX, Group, NameError, TOPIC_LEN_MAX, Topic, java_hash};
 pub use retry_policy::{RetryPolicy, RetryPolicyError};
 pub use topic_config::{DataVersion, QUEUES_MAX, TopicConfig};

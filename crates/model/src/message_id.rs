@@ -24,31 +24,50 @@ pub struct MessageIdError {
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
+/// Digits of an id with an IPv6 address, the longest.
+const DIGITS_MAX: usize = 56;
 
-fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
+/// A message id's text.
+#[derive(Clone, Copy)]
+pub struct MessageIdText {
+    digits: [u8; DIGITS_MAX],
+    len: usize,
+}
+
+impl MessageIdText {
+    fn push(&mut self, bytes: &[u8]) {
+        for (pair, byte) in self.digits[self.len..].chunks_exact_mut(2).zip(bytes) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        self.len += 2 * bytes.len();
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[..self.len]).unwrap_or_default()
     }
 }
 
 impl MessageId {
-    /// Appends the id's text to a buffer.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    /// The id's text, without an allocation: every send is answered with one.
+    #[must_use]
+    pub fn text(&self) -> MessageIdText {
+        let mut text = MessageIdText { digits: [0; DIGITS_MAX], len: 0 };
         match self.store_host.ip() {
-            IpAddr::V4(ip) => push_hex(out, &ip.octets()),
-            IpAddr::V6(ip) => push_hex(out, &ip.octets()),
+            IpAddr::V4(ip) => text.push(&ip.octets()),
+            IpAddr::V6(ip) => text.push(&ip.octets()),
         }
-        push_hex(out, &u32::from(self.store_host.port()).to_be_bytes());
-        push_hex(out, &self.offset.0.to_be_bytes());
+        text.push(&u32::from(self.store_host.port()).to_be_bytes());
+        text.push(&self.offset.0.to_be_bytes());
+        text
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(56);
-        self.write(&mut text);
-        f.write_str(&String::from_utf8_lossy(&text))
+        f.write_str(self.text().as_str())
     }
 }
 

@@ -91,7 +91,20 @@ pub fn is_spent(name: &str) -> bool {
 
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(char::from(VALUE_END)).filter_map(|pair| pair.split_once(char::from(NAME_END)))
+    // Every message that is sent is read by this a few times: bytes are compared, not characters sought.
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let bytes = rest.as_bytes();
+            let end = bytes.iter().position(|byte| *byte == VALUE_END).unwrap_or(bytes.len());
+            let pair = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if let Some(name_end) = pair.bytes().position(|byte| byte == NAME_END) {
+                return Some((&pair[..name_end], &pair[name_end + 1..]));
+            }
+        }
+        None
+    })
 }
 
 /// The value of a property; the last one wins where a name stands twice.

@@ -73,7 +73,7 @@ pub struct Draft {
     /// [`body_crc`] of the body.
     pub body_crc: u32,
     /// Properties text, at most [`properties::LEN_MAX`] bytes.
-    pub properties: Bytes,
+    pub properties: String,
 }
 
 /// What the log gives a message.
@@ -156,7 +156,7 @@ impl Draft {
         }
         out.extend_from_slice(topic);
         out.extend_from_slice(&(self.properties.len() as u16).to_be_bytes());
-        out.extend_from_slice(&self.properties);
+        out.extend_from_slice(self.properties.as_bytes());
         assert_eq!(out.len() - start, len, "a record has the size that was announced");
     }
 }
@@ -397,7 +397,7 @@ impl<'a> Record<'a> {
             prepared_transaction_offset: self.prepared_transaction_offset,
             body: Bytes::copy_from_slice(self.body),
             body_crc: self.body_crc,
-            properties: Bytes::copy_from_slice(self.properties.as_bytes()),
+            properties: self.properties.to_owned(),
         }
     }
 }

@@ -28,7 +28,7 @@ use broker::Broker;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::frame::RawFrame;
-use wire::remoting::header::Header;
+use wire::remoting::header::{Header, Spare};
 use wire::remoting::{RequestCode, ResponseCode};
 
 /// Answers the broker's request codes.
@@ -68,45 +68,48 @@ impl Door for BrokerDoor {
 impl BrokerDoor {
     /// `wait`: the client is too fast, and its sends are refused until then.
     fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame], wait: Option<Duration>, work: &mut Work) {
-        let mut headers = Vec::with_capacity(requests.len());
+        let mut sends = None;
+        let mut spare = Spare::default();
         for frame in requests {
-            match Header::parse(frame) {
-                Ok(header) => headers.push(header),
+            let header = match Header::parse_within(frame, spare) {
+                Ok(header) => header,
                 Err(error) => {
                     tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
                     connection.close();
-                    return;
+                    break;
                 }
-            }
-        }
-        let mut sends = send::Sends::new(requests.len());
-        for (frame, header) in requests.iter().zip(&headers) {
-            if header.is_response() {
-                continue; // an answer that came after its question was given up
-            }
+            };
             match header.request_code() {
+                _ if header.is_response() => {} // it came after its question was given up
                 RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
-                    if let Some(wait) = wait {
-                        self.broker.meter().refused_by_quota();
-                        answer(connection, frame, header, &too_fast(wait));
-                    } else if let Err(reply) = sends.add(frame, header, connection) {
-                        answer(connection, frame, header, &reply);
+                    let added = match wait {
+                        Some(wait) => Err(Box::new(self.too_fast(wait))),
+                        None => sends
+                            .get_or_insert_with(|| send::Sends::new(&self.broker, requests.len()))
+                            .add(frame, &header, connection),
+                    };
+                    if let Err(reply) = added {
+                        answer(connection, frame, &header, &reply);
                     }
                 }
                 RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
-                    pull::pull(&self.broker, connection, frame, header, work);
+                    pull::pull(&self.broker, connection, frame, &header, work);
                 }
-                _ => table::dispatch(&self.broker, connection, frame, header, work),
+                _ => table::dispatch(&self.broker, connection, frame, &header, work),
             }
+            spare = header.into_spare();
         }
-        sends.publish(&self.broker, connection, work);
+        if let Some(sends) = sends {
+            sends.store(self.broker.options().advertised, connection, work);
+        }
     }
-}
 
-fn too_fast(wait: Duration) -> Reply {
-    let options = "client-requests-per-second and client-bytes-per-second";
-    let text = format!("this client is over its rate (options {options}); send again in {} ms", wait.as_millis() + 1);
-    Reply::error(ResponseCode::SYSTEM_BUSY, text)
+    fn too_fast(&self, wait: Duration) -> Reply {
+        self.broker.meter().refused_by_quota();
+        let (options, wait) = ("client-requests-per-second and client-bytes-per-second", wait.as_millis() + 1);
+        let text = format!("this client is over its rate (options {options}); send again in {wait} ms");
+        Reply::error(ResponseCode::SYSTEM_BUSY, text)
+    }
 }
 
 /// A request that no table knows.

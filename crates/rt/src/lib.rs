@@ -29,4 +29,4 @@ pub use net::{Listener, Net, RealNet, Stream};
 pub use random::{Random, SystemRandom};
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use stage::{Signal, Stage, StageHandle, Step};
-pub use task::{BoxFuture, Elapsed, TaskHandle, sleep, spawn, spawn_blocking, timeout};
+pub use task::{BoxFuture, Elapsed, TaskHandle, TaskThreads, sleep, spawn, spawn_blocking, timeout};

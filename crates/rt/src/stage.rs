@@ -36,6 +36,8 @@ pub struct Signal(Arc<SignalState>);
 #[derive(Default)]
 struct SignalState {
     given: AtomicBool,
+    /// A task is about to give it, see [`Signal::give_soon`].
+    is_coming: AtomicBool,
     thread: parking_lot::Mutex<Option<Thread>>,
     simulated: Notify,
 }
@@ -52,8 +54,34 @@ impl Signal {
         }
     }
 
+    /// Lets the stage step once the other tasks that are ready on this thread have had their turn: what they bring is
+    /// done in the same step. Without tasks on this thread, at once.
+    pub fn give_soon(&self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return self.give();
+        }
+        if self.0.is_coming.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let coming = Coming(self.clone());
+        drop(crate::spawn(async move {
+            tokio::task::yield_now().await;
+            drop(coming);
+        }));
+    }
+
     fn take(&self) -> bool {
         self.0.given.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// A signal that is given when this is dropped: also if the task that holds it is ended.
+struct Coming(Signal);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.0.is_coming.store(false, Ordering::Release);
+        self.0.give();
     }
 }
 

@@ -31,6 +31,28 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(work)
 }
 
+/// The threads that run the tasks, as a stage reaches them from its own.
+#[derive(Clone)]
+pub struct TaskThreads(Option<tokio::runtime::Handle>);
+
+impl TaskThreads {
+    /// Those of the caller; none if it runs outside tasks.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(tokio::runtime::Handle::try_current().ok())
+    }
+
+    /// Runs work that does not block on one of the threads, or here and now if there are none. Work that wakes many
+    /// tasks wakes them there for the price of one.
+    pub fn run(&self, work: impl FnOnce() + Send + 'static) {
+        match &self.0 {
+            Some(_) if crate::sim::is_running() => drop(spawn(async move { work() })),
+            Some(threads) => drop(threads.spawn(async move { work() })),
+            None => work(),
+        }
+    }
+}
+
 /// Waits.
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;

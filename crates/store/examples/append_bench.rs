@@ -51,9 +51,7 @@ async fn append(store: &Store, count: usize, in_flight: usize, queue_count: u32)
         prepared_transaction_offset: 0,
         body: body.clone(),
         body_crc: crc,
-        properties: Bytes::from(format!(
-            "UNIQ_KEY\u{1}7F0000011E0A18B4AAC2{number:012}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}"
-        )),
+        properties: format!("UNIQ_KEY\u{1}7F0000011E0A18B4AAC2{number:012}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}"),
     };
     let before = threads();
     let start = Instant::now();

@@ -32,9 +32,6 @@ pub enum AppendError {
         /// The largest possible.
         max: u64,
     },
-    /// The properties are not UTF-8.
-    #[error("the message's properties are not UTF-8")]
-    NotText,
     /// The file system is full. Later appends try again.
     #[error("no space left for {needed} bytes at {}; free some or move the data", path.display())]
     DiskFull {

@@ -2,7 +2,7 @@
 
 use crate::index::{Indexer, Newest};
 use crate::log::Log;
-use crate::log::append::{self, Inbox};
+use crate::log::append::{self, Call, Inbox};
 use crate::log::entry::HEADER_LEN;
 use crate::log::flush::{Board, Flusher};
 use crate::log::prepare::{Prepared, Preparer};
@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use model::record::Record;
 use model::{Epoch, PhysicalOffset, QueueId, Topic};
 use parking_lot::Mutex;
-use rt::{DiskLock, Host, StageHandle};
+use rt::{DiskLock, Host, StageHandle, TaskThreads};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) flushed_last: AtomicBool,
     ended: Mutex<Ended>,
     all_ended: Notify,
+    task_threads: TaskThreads,
 }
 
 /// Which stages have come to their end.
@@ -91,6 +92,15 @@ impl Shared {
             flushed_last: AtomicBool::new(false),
             ended: Mutex::new(Ended::default()),
             all_ended: Notify::new(),
+            task_threads: TaskThreads::current(),
+        }
+    }
+
+    /// Hands the results of calls over. Those who wait for several are woken together.
+    pub(crate) fn complete(&self, calls: Vec<Call>) {
+        match calls.len() {
+            0 | 1 => calls.into_iter().for_each(Call::complete),
+            _ => self.task_threads.run(move || calls.into_iter().for_each(Call::complete)),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn draft(topic: &str, id: u32, body: &[u8], properties: &str) -> Draf
         prepared_transaction_offset: 0,
         body_crc: body_crc(body),
         body: Bytes::copy_from_slice(body),
-        properties: Bytes::copy_from_slice(properties.as_bytes()),
+        properties: properties.to_owned(),
     }
 }
 

@@ -143,7 +143,7 @@ impl Ledger {
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body),
             body: Bytes::from(body),
-            properties: Bytes::from(text),
+            properties: text,
         }
     }
 

@@ -87,7 +87,7 @@ impl Client {
             max_reconsume_times: None,
             content: Content::Single(part),
         };
-        let receipt = self.broker.publish(vec![publish]).await.pop()?.ok()?;
+        let receipt = self.broker.publish(publish).await.ok()?;
         self.ledger.lock().acknowledge(id);
         Some(Target { id, handle: receipt.recall_handle })
     }

@@ -91,12 +91,11 @@ impl Broker {
             let broker = Arc::clone(self);
             rt::spawn(async move {
                 rt::sleep(std::time::Duration::from_secs(1)).await;
-                drop(broker.publish(vec![send]).await);
+                drop(broker.publish(send).await);
             });
             return Ok(());
         }
-        let mut receipts = self.publish(vec![send]).await;
-        receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))?;
+        self.publish(send).await?;
         self.traffic().sent_back(&group, record.property(properties::RETRY_TOPIC).unwrap_or(record.topic));
         Ok(())
     }

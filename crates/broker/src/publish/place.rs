@@ -4,9 +4,9 @@ use super::redirect::{Target, Wish};
 use super::{BatchPart, Publish};
 use crate::timed::when::When;
 use crate::{Broker, PublishError};
-use bytes::Bytes;
 use model::properties;
 use model::record::{Draft, body_crc};
+use rt::Timestamp;
 use std::sync::Arc;
 use store::{Append, Flush, Wait};
 
@@ -16,8 +16,7 @@ impl Broker {
         if Arc::ptr_eq(&append.queue, &target.queue) {
             return None;
         }
-        let text = std::str::from_utf8(&append.draft.properties).ok()?;
-        crate::timed::handle_of(&self.options().broker_name, text)
+        crate::timed::handle_of(&self.options().broker_name, &append.draft.properties)
     }
 
     /// Checks one message against the limits and drafts its record. `joined`: the next message is of the same batch.
@@ -27,6 +26,7 @@ impl Broker {
         part: &BatchPart<'_>,
         target: &Target,
         joined: bool,
+        now: Timestamp,
     ) -> Result<Append, PublishError> {
         let max = self.message_bytes_max();
         if part.body.len() > max {
@@ -37,7 +37,7 @@ impl Broker {
         let when = match target.is_dead_letter {
             // A dead letter has waited enough.
             true => None,
-            false => wish.asked.when(self.now().0, self.timer_delay_max())?,
+            false => wish.asked.when(now.0, self.timer_delay_max())?,
         };
         let text = self.stored_properties(&part.properties, target, when);
         let max = properties::LEN_MAX - when.map_or(0, |_| properties::TIMER_ADDED_LEN_MAX);
@@ -60,7 +60,7 @@ impl Broker {
             prepared_transaction_offset: 0,
             body: part.body.clone(),
             body_crc: body_crc(&part.body),
-            properties: Bytes::from(text.into_bytes()),
+            properties: text,
         };
         // What waits for its time is as safe as the topic that it is meant for.
         let wait = match target.queue.flush() {

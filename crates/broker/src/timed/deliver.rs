@@ -3,7 +3,6 @@
 use super::mark::{self, Ending};
 use super::when::is_level;
 use crate::Broker;
-use bytes::Bytes;
 use model::record::{Draft, Record};
 use model::{PhysicalOffset, properties};
 use std::sync::Arc;
@@ -94,7 +93,7 @@ fn due_append(broker: &Broker, record: &Record<'_>) -> Option<Append> {
     let draft = Draft {
         topic: queue.topic().clone(),
         queue_id: queue.id(),
-        properties: Bytes::from(due_properties(record, broker.now().0).into_bytes()),
+        properties: due_properties(record, broker.now().0),
         ..record.to_draft()
     };
     Some(Append { queue: Arc::clone(queue), draft, wait: Wait::Policy, joined: true })

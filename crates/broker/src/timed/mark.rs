@@ -3,7 +3,7 @@
 //! A mark's body has 20 bytes for each message: due time 8, position 8, hash of the topic 4, big endian.
 
 use crate::Broker;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use model::record::{Draft, Record, body_crc};
 use model::{java_hash, properties};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ pub(super) fn append(broker: &Broker, queue: &Arc<Queue>, ended: &[Pending], end
         prepared_transaction_offset: 0,
         body_crc: body_crc(&body),
         body,
-        properties: Bytes::from(text.into_bytes()),
+        properties: text,
     };
     Append { queue: Arc::clone(queue), draft, wait: Wait::Policy, joined: false }
 }

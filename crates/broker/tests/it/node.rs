@@ -101,7 +101,16 @@ impl Node {
     }
 
     pub(crate) async fn send_with(&self, topic: &str, body: &str, properties: &str) -> Result<Receipt, PublishError> {
-        self.broker.publish(vec![publish(topic, body, properties)]).await.remove(0)
+        self.broker.publish(publish(topic, body, properties)).await
+    }
+
+    pub(crate) async fn publish_all(
+        &self,
+        sends: impl IntoIterator<Item = Publish<'static>>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        let mut publishing = self.broker.publishing(0);
+        sends.into_iter().for_each(|send| publishing.add(send));
+        publishing.store().await
     }
 
     pub(crate) async fn pull(&self, group: &str, topic: &str, offset: i64, tags: &str) -> Result<Pulled, PullError> {

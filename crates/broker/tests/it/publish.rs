@@ -38,7 +38,7 @@ fn refusals_name_their_reason() {
         .await;
         node.create("t", 1).await;
         let check = async |send: Publish<'static>, expected: &str| {
-            let error = node.broker.publish(vec![send]).await.remove(0).unwrap_err();
+            let error = node.broker.publish(send).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         };
         check(publish("none", "a", ""), "topic 'none' does not exist").await;
@@ -59,7 +59,7 @@ fn sends_of_one_call_succeed_or_fail_by_themselves() {
         let node = Node::start(&world).await;
         node.create("t", 1).await;
         let bad = Publish { queue_id: 9, ..publish("t", "b", "") };
-        let answers = node.broker.publish(vec![publish("t", "a", ""), bad, publish("t", "c", "")]).await;
+        let answers = node.publish_all([publish("t", "a", ""), bad, publish("t", "c", "")]).await;
         assert_eq!(answers[0].as_ref().unwrap().first.queue_offset.0, 0);
         assert!(matches!(answers[1], Err(PublishError::QueueNotFound { queue: 9, .. })));
         assert_eq!(answers[2].as_ref().unwrap().first.queue_offset.0, 1);
@@ -73,8 +73,7 @@ fn a_batch_is_stored_together() {
         let node = Node::start(&world).await;
         node.create("t", 1).await;
         let batch = Content::Batch(vec![part("a", "TAGS\u{1}x\u{2}"), part("b", ""), part("c", "TAGS\u{1}x\u{2}")]);
-        let receipt =
-            node.broker.publish(vec![Publish { content: batch, ..publish("t", "", "") }]).await.remove(0).unwrap();
+        let receipt = node.broker.publish(Publish { content: batch, ..publish("t", "", "") }).await.unwrap();
         assert_eq!(receipt.rest.len(), 2);
         assert_eq!(node.bodies("t", 0, "x").await, ["a", "c"]);
     });

@@ -23,7 +23,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body),
             body: body.into(),
-            properties: properties.into_bytes().into(),
+            properties,
         })
 }
 

@@ -29,7 +29,7 @@ pub(super) fn publish_error(error: &PublishError) -> Reply {
 fn append_error(error: &AppendError) -> ResponseCode {
     match error {
         AppendError::Busy { .. } | AppendError::Overdue { .. } => ResponseCode::SYSTEM_BUSY,
-        AppendError::TooLarge { .. } | AppendError::NotText => ResponseCode::MESSAGE_ILLEGAL,
+        AppendError::TooLarge { .. } => ResponseCode::MESSAGE_ILLEGAL,
         AppendError::Write { .. } => ResponseCode::SYSTEM_ERROR,
         AppendError::DiskFull { .. } | AppendError::Poisoned { .. } | AppendError::Closed => {
             ResponseCode::SERVICE_NOT_AVAILABLE

@@ -3,12 +3,13 @@
 use super::convert::publish_error;
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
-use ::broker::{BatchPart, Broker, Content, Publish, Receipt};
+use ::broker::{BatchPart, Broker, Content, Publish, Publishing, Receipt};
 use bytes::BytesMut;
-
+use model::record::Place;
 use model::{MessageId, properties};
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use wire::remoting::frame::{Encoding, RawFrame};
 use wire::remoting::header::Header;
@@ -17,11 +18,15 @@ use wire::remoting::{FrameWriter, RequestCode, ResponseCode, batch};
 
 /// Most messages in one batch request.
 const BATCH_MESSAGES_MAX: usize = 10_000;
+/// Bytes of the unique id that the official clients give.
+const UNIQUE_KEY_USUAL: usize = 32;
 
-/// The sends of one read, decoded.
-pub(super) struct Sends<'a> {
-    publishes: Vec<Publish<'a>>,
+/// The sends of one read.
+pub(super) struct Sends<'b> {
+    publishing: Publishing<'b>,
     askers: Vec<Asker>,
+    /// The unique ids of all messages.
+    unique_keys: String,
     bytes: usize,
 }
 
@@ -30,19 +35,21 @@ struct Asker {
     opaque: i32,
     encoding: Encoding,
     one_way: bool,
-    unique_key: Option<Box<str>>,
+    /// Where in the unique ids its own stand; empty if it gave none.
+    unique_key: Range<usize>,
 }
 
-impl<'a> Sends<'a> {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { publishes: Vec::with_capacity(capacity), askers: Vec::with_capacity(capacity), bytes: 0 }
+impl<'b> Sends<'b> {
+    pub(super) fn new(broker: &'b Arc<Broker>, capacity: usize) -> Self {
+        let (askers, unique_keys) = (Vec::with_capacity(capacity), String::with_capacity(capacity * UNIQUE_KEY_USUAL));
+        Self { publishing: broker.publishing(capacity), askers, unique_keys, bytes: 0 }
     }
 
-    /// Decodes one send; what is wrong with it is the answer.
+    /// Decodes one send and hands it on; an error is what is wrong with it, as the answer to it.
     pub(super) fn add(
         &mut self,
-        frame: &'a RawFrame,
-        header: &'a Header<'_>,
+        frame: &RawFrame,
+        header: &Header<'_>,
         connection: &Connection,
     ) -> Result<(), Box<Reply>> {
         let parsed = match header.request_code() {
@@ -50,16 +57,21 @@ impl<'a> Sends<'a> {
             _ => SendMessage::parse_short(&header.fields),
         };
         let send = parsed.map_err(|error| Box::new(Reply::from(error)))?;
-        let text = send.properties.unwrap_or("");
         let is_batch = send.batch.unwrap_or(false) || header.request_code() == RequestCode::SEND_BATCH_MESSAGE;
-        let (content, unique_key) = match is_batch {
-            true => batch_content(frame)?,
+        let keys_start = self.unique_keys.len();
+        let content = match is_batch {
+            true => batch_content(frame, &mut self.unique_keys)?,
             false => {
-                let part = BatchPart { flag: send.flag, properties: Cow::Borrowed(text), body: frame.body.clone() };
-                (Content::Single(part), properties::get(text, properties::UNIQ_KEY).map(Box::from))
+                let text = send.properties.unwrap_or("");
+                self.unique_keys.push_str(properties::get(text, properties::UNIQ_KEY).unwrap_or(""));
+                Content::Single(BatchPart {
+                    flag: send.flag,
+                    properties: Cow::Borrowed(text),
+                    body: frame.body.clone(),
+                })
             }
         };
-        self.publishes.push(Publish {
+        self.publishing.add(Publish {
             topic: Cow::Borrowed(send.topic),
             default_topic: Cow::Borrowed(send.default_topic),
             default_queues: u32::try_from(send.default_topic_queue_nums).unwrap_or(0),
@@ -75,65 +87,70 @@ impl<'a> Sends<'a> {
             opaque: header.opaque,
             encoding: frame.encoding,
             one_way: header.is_one_way(),
-            unique_key,
+            unique_key: keys_start..self.unique_keys.len(),
         });
         self.bytes += frame.header.len() + frame.body.len();
         Ok(())
     }
 
-    /// Hands the sends to the broker; the answers follow when they are stored.
-    pub(super) fn publish(self, broker: &Arc<Broker>, connection: &Arc<Connection>, work: &mut Work) {
-        if self.publishes.is_empty() {
+    /// Has the broker store them; the answers follow.
+    pub(super) fn store(self, host: SocketAddr, connection: &Arc<Connection>, work: &mut Work) {
+        if self.publishing.is_empty() {
             return;
         }
-        let publishing = broker.publish(self.publishes);
-        let (askers, connection, host) = (self.askers, Arc::clone(connection), broker.options().advertised);
+        let Self { publishing, askers, unique_keys, bytes } = self;
+        let (storing, connection) = (publishing.store(), Arc::clone(connection));
         let answering = async move {
-            let receipts = publishing.await;
+            let receipts = storing.await;
             connection.send(|out| {
                 for (asker, receipt) in askers.iter().zip(receipts).filter(|(asker, _)| !asker.one_way) {
                     match receipt {
-                        Ok(receipt) => write_receipt(out, asker, &receipt, host),
+                        Ok(receipt) => write_receipt(out, asker, &unique_keys, &receipt, host),
                         Err(error) => publish_error(&error).write(out, asker.encoding, asker.opaque),
                     }
                 }
             });
         };
-        work.push(self.bytes, Box::pin(answering));
+        work.push(bytes, Box::pin(answering));
     }
 }
 
-type Decoded = (Content<'static>, Option<Box<str>>);
-
-fn batch_content(frame: &RawFrame) -> Result<Decoded, Box<Reply>> {
+/// Decodes a batch, and adds the unique ids of its messages, separated by commas.
+fn batch_content(frame: &RawFrame, unique_keys: &mut String) -> Result<Content<'static>, Box<Reply>> {
     let entries = batch::decode(&frame.body, BATCH_MESSAGES_MAX)
         .map_err(|error| Box::new(Reply::error(ResponseCode::MESSAGE_ILLEGAL, error)))?;
-    let keys: Vec<&str> =
-        entries.iter().filter_map(|entry| properties::get(entry.properties, properties::UNIQ_KEY)).collect();
-    let unique_keys = (!keys.is_empty()).then(|| keys.join(",").into_boxed_str());
+    let start = unique_keys.len();
+    for key in entries.iter().filter_map(|entry| properties::get(entry.properties, properties::UNIQ_KEY)) {
+        if unique_keys.len() > start {
+            unique_keys.push(',');
+        }
+        unique_keys.push_str(key);
+    }
     let parts = entries.iter().map(|entry| BatchPart {
         flag: entry.flag,
         properties: Cow::Owned(entry.properties.to_owned()),
         body: frame.body.slice_ref(entry.body),
     });
-    Ok((Content::Batch(parts.collect()), unique_keys))
+    Ok(Content::Batch(parts.collect()))
 }
 
-fn write_receipt(out: &mut BytesMut, asker: &Asker, receipt: &Receipt, host: SocketAddr) {
-    let mut ids = Vec::with_capacity(33 * (1 + receipt.rest.len()));
-
-    MessageId { store_host: host, offset: receipt.first.physical_offset }.write(&mut ids);
-    for place in &receipt.rest {
-        ids.push(b',');
-        MessageId { store_host: host, offset: place.physical_offset }.write(&mut ids);
-    }
-    let ids = std::str::from_utf8(&ids).unwrap_or_default();
+fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: &Receipt, host: SocketAddr) {
+    let id = |place: &Place| MessageId { store_host: host, offset: place.physical_offset }.text();
     let mut writer = FrameWriter::response(out, asker.encoding, ResponseCode::SUCCESS, asker.opaque);
-    writer.field_plain("msgId", ids);
+    if receipt.rest.is_empty() {
+        writer.field_plain("msgId", id(&receipt.first).as_str());
+    } else {
+        let mut ids = id(&receipt.first).as_str().to_owned();
+        for place in &receipt.rest {
+            ids.push(',');
+            ids.push_str(id(place).as_str());
+        }
+        writer.field_plain("msgId", &ids);
+    }
     writer.field_i64("queueId", i64::from(receipt.queue_id.0));
     writer.field_u64("queueOffset", receipt.first.queue_offset.0);
-    if let Some(key) = &asker.unique_key {
-        writer.field("transactionId", key);
+    if !asker.unique_key.is_empty() {
+        writer.field("transactionId", &unique_keys[asker.unique_key.clone()]);
     }
     if let Some(handle) = &receipt.recall_handle {
         writer.field_plain("recallHandle", handle);

@@ -20,6 +20,10 @@ use tokio::sync::oneshot;
 /// Largest number of records of one atomic batch: `remaining` of the entry is 16 bits.
 const BATCH_COUNT_MAX: u64 = 1 << 16;
 
+/// While less than this waits, the writer is woken only after the other tasks that are ready have had their turn: what
+/// they append is then written together, and all that wait are answered together.
+const GATHER_BYTES: u64 = 512 * 1024;
+
 /// When an append is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Wait {
@@ -157,7 +161,10 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
         call.complete();
     } else {
         shared.inbox.calls.lock().push(call);
-        log.signals.writer.give();
+        match pending < GATHER_BYTES {
+            true => log.signals.writer.give_soon(),
+            false => log.signals.writer.give(),
+        }
     }
     Ok(Appending { outcome, count })
 }
@@ -169,10 +176,9 @@ fn measure(appends: &[Append], batch_max: u64) -> Result<Vec<Measure>, AppendErr
         let draft = &append.draft;
         debug_assert_eq!((&draft.topic, draft.queue_id), (append.queue.topic(), append.queue.id()));
         check("properties", draft.properties.len() as u64, properties::LEN_MAX as u64)?;
-        let text = std::str::from_utf8(&draft.properties).map_err(|_| AppendError::NotText)?;
         check("record", draft.encoded_len() as u64, batch_max.min(i32::MAX as u64) - HEADER_LEN as u64)?;
-        let measure =
-            Measure { record_len: draft.encoded_len() as u32, digest: Digest::of(draft.topic.as_str(), text) };
+        let digest = Digest::of(draft.topic.as_str(), &draft.properties);
+        let measure = Measure { record_len: draft.encoded_len() as u32, digest };
         batch_len += measure.entry_len();
         batch_count += 1;
         check("batch", batch_len, batch_max)?;

@@ -114,7 +114,7 @@ impl Flusher {
         }
         log.set_synced(to);
         waiting.queues.iter().for_each(|queue| queue.wake());
-        waiting.calls.into_iter().for_each(Call::complete);
+        self.shared.complete(waiting.calls);
         if self.shared.is_throttled.swap(false, Ordering::SeqCst) {
             log.signals.writer.give();
         }

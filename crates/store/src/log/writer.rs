@@ -352,14 +352,15 @@ impl Writer {
                 false
             }
         });
-        let mut waiting = Vec::new();
+        let (mut waiting, mut done) = (Vec::new(), Vec::with_capacity(group.done.len()));
         for call in group.done.drain(..) {
             shared.inbox.release(&call);
             let is_synced = call.is_synced;
             #[cfg(feature = "planted-bugs")]
             let is_synced = is_synced && !log.has_bug(crate::PlantedBug::AckBeforeSync);
-            if is_synced { waiting.push(call) } else { call.complete() }
+            if is_synced { waiting.push(call) } else { done.push(call) }
         }
+        shared.complete(done);
         shared.board.add(log, &mut waiting, &mut group.touched);
     }
 

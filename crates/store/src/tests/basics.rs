@@ -127,9 +127,6 @@ async fn what_cannot_be_stored_is_refused_at_once() {
     let mut two = vec![message(&store, "t", 0, &[0; 10_000], ""), message(&store, "t", 0, &[0; 10_000], "")];
     two[0].joined = true;
     assert!(matches!(refused(two), AppendError::TooLarge { what: "batch", .. }));
-    let mut odd = message(&store, "t", 0, b"", "");
-    odd.draft.properties = Bytes::from_static(&[0xFF]);
-    assert_eq!(refused(vec![odd]), AppendError::NotText);
     let (mut busy, mut accepted) = (0, Vec::new());
     for _ in 0..200 {
         match store.append(vec![message(&store, "t", 0, &[1; 10_000], "")]) {

@@ -147,14 +147,12 @@ fn hex(bytes: &[u8], at: usize, digits: usize) -> Result<u32, EscapeError> {
 #[inline]
 pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    let mut run = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        buf.extend_from_slice(&bytes[run..at]);
-        run = at + 1;
+    let mut bytes = text.as_bytes();
+    loop {
+        let plain = plain_len(bytes);
+        buf.extend_from_slice(&bytes[..plain]);
+        let Some(&byte) = bytes.get(plain) else { return };
+        bytes = &bytes[plain + 1..];
         match byte {
             b'"' | b'\\' => buf.extend_from_slice(&[b'\\', byte]),
             b'\n' => buf.extend_from_slice(b"\\n"),
@@ -166,5 +164,21 @@ pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
             }
         }
     }
-    buf.extend_from_slice(&bytes[run..]);
+}
+
+/// Bytes before the first that must be escaped.
+#[inline]
+fn plain_len(bytes: &[u8]) -> usize {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHS;
+        let hits = hits(word, b'"') | controls;
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().position(|byte| !is_plain(*byte)).unwrap_or(bytes.len() - at)
 }

@@ -12,7 +12,7 @@ mod tests;
 use crate::remoting::code::{RequestCode, ResponseCode};
 use crate::remoting::escape::EscapeError;
 use crate::remoting::frame::{Encoding, RawFrame};
-pub use fields::Fields;
+pub use fields::{Fields, Spare};
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -54,14 +54,31 @@ impl<'a> Header<'a> {
         Self::parse_bytes(frame.encoding, &frame.header)
     }
 
+    /// The same within memory of an earlier header, see [`Header::into_spare`].
+    ///
+    /// # Errors
+    /// As [`Header::parse`].
+    pub fn parse_within(frame: &'a RawFrame, spare: Spare) -> Result<Self, HeaderError> {
+        Self::parse_bytes_within(frame.encoding, &frame.header, spare)
+    }
+
+    /// The memory of this header, for the next one.
+    pub fn into_spare(self) -> Spare {
+        self.fields.into_spare()
+    }
+
     /// Decodes header bytes.
     ///
     /// # Errors
     /// As [`Header::parse`].
     pub fn parse_bytes(encoding: Encoding, bytes: &'a [u8]) -> Result<Self, HeaderError> {
+        Self::parse_bytes_within(encoding, bytes, Spare::default())
+    }
+
+    fn parse_bytes_within(encoding: Encoding, bytes: &'a [u8], spare: Spare) -> Result<Self, HeaderError> {
         match encoding {
-            Encoding::Json => json::parse(bytes),
-            Encoding::Binary => binary::parse(bytes),
+            Encoding::Json => json::parse(bytes, spare),
+            Encoding::Binary => binary::parse(bytes, spare),
         }
     }
 

@@ -104,7 +104,7 @@ impl<'b> FrameWriter<'b> {
     /// Adds a text field.
     #[inline]
     pub fn field(&mut self, name: &str, value: &str) -> &mut Self {
-        self.name(name);
+        self.name(name, false);
         match self.encoding {
             Encoding::Json => {
                 self.buf.extend_from_slice(b"\":\"");
@@ -119,15 +119,17 @@ impl<'b> FrameWriter<'b> {
         self
     }
 
-    /// Adds a text field whose value has nothing to escape: digits, letters, separators.
+    /// Adds a text field whose name and value have nothing to escape: digits, letters, separators.
     #[inline]
     pub fn field_plain(&mut self, name: &str, value: &str) -> &mut Self {
-        debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
+        debug_assert!(
+            name.bytes().chain(value.bytes()).all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+        );
         self.put_plain(name, value.as_bytes());
         self
     }
 
-    /// Adds a number field.
+    /// Adds a number field whose name has nothing to escape.
     #[inline]
     pub fn field_i64(&mut self, name: &str, value: i64) -> &mut Self {
         let mut digits = [0; 20];
@@ -137,7 +139,7 @@ impl<'b> FrameWriter<'b> {
 
     #[inline]
     fn put_plain(&mut self, name: &str, value: &[u8]) {
-        self.name(name);
+        self.name(name, true);
         match self.encoding {
             Encoding::Json => {
                 self.buf.extend_from_slice(b"\":\"");
@@ -217,7 +219,7 @@ impl<'b> FrameWriter<'b> {
     }
 
     #[inline]
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &str, is_plain: bool) {
         let first = self.fields_at == 0;
         if first {
             self.open_fields();
@@ -225,7 +227,7 @@ impl<'b> FrameWriter<'b> {
         match self.encoding {
             Encoding::Json => {
                 self.buf.extend_from_slice(if first { b"\"" } else { b",\"" });
-                put_escaped(self.buf, name);
+                if is_plain { self.buf.extend_from_slice(name.as_bytes()) } else { put_escaped(self.buf, name) }
             }
             Encoding::Binary => {
                 self.buf.put_u16(name.len() as u16);

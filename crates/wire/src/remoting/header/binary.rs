@@ -8,10 +8,10 @@
 //! codes (POP, light topics) can travel in JSON only.
 
 use super::fields::{FIELDS_USUAL, Span};
-use super::{FIELDS_MAX, Fields, Header, HeaderError};
+use super::{FIELDS_MAX, Fields, Header, HeaderError, Spare};
 use std::borrow::Cow;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
+pub(super) fn parse(bytes: &[u8], spare: Spare) -> Result<Header<'_>, HeaderError> {
     let mut cursor = Cursor { bytes, at: 0 };
     let mut header = Header {
         code: i32::from(i16::from_be_bytes(cursor.take("the code")?)),
@@ -27,17 +27,18 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header<'_>, HeaderError> {
     let remark = cursor.chunk(remark_bytes).ok_or(cursor.truncated("the remark"))?;
     let remark = std::str::from_utf8(remark).map_err(|e| HeaderError::NotUtf8 { at: remark_at + e.valid_up_to() })?;
     header.remark = (!remark.is_empty()).then_some(Cow::Borrowed(remark));
-    header.fields = fields(&mut cursor)?;
+    header.fields = fields(&mut cursor, spare)?;
     Ok(header)
 }
 
 /// Copies all names and values into one text, which is then checked at once: between them stand lengths, so the header
 /// itself is no text.
-fn fields<'a>(cursor: &mut Cursor<'_>) -> Result<Fields<'a>, HeaderError> {
+fn fields<'a>(cursor: &mut Cursor<'_>, spare: Spare) -> Result<Fields<'a>, HeaderError> {
     let bytes = cursor.length("the fields")?;
     let end = cursor.at + bytes;
-    let mut texts = Vec::with_capacity(bytes);
-    let mut spans = Vec::with_capacity(FIELDS_USUAL);
+    let Spare { text: mut texts, list: mut spans } = spare;
+    texts.reserve(bytes);
+    spans.reserve(FIELDS_USUAL);
     while cursor.at < end {
         let name_bytes = usize::from(u16::from_be_bytes(cursor.take("a field name")?));
         let name = cursor.chunk(name_bytes).ok_or(cursor.truncated("a field name"))?;
@@ -53,7 +54,7 @@ fn fields<'a>(cursor: &mut Cursor<'_>) -> Result<Fields<'a>, HeaderError> {
         texts.extend_from_slice(name);
         let middle = texts.len();
         texts.extend_from_slice(value);
-        spans.push((start, middle, texts.len()));
+        spans.push((Span::decoded(start, middle), Span::decoded(middle, texts.len())));
     }
     if cursor.at != end {
         return Err(HeaderError::Syntax { at: end, expected: "the end of the last field" });
@@ -61,11 +62,10 @@ fn fields<'a>(cursor: &mut Cursor<'_>) -> Result<Fields<'a>, HeaderError> {
     let not_utf8 = HeaderError::NotUtf8 { at: end - bytes };
     let texts = String::from_utf8(texts).map_err(|_| not_utf8.clone())?;
     // Two broken texts side by side may make a whole one.
-    if spans.iter().any(|(_, middle, end)| !texts.is_char_boundary(*middle) || !texts.is_char_boundary(*end)) {
+    if spans.iter().any(|(name, value)| !name.ends_a_character(&texts) || !value.ends_a_character(&texts)) {
         return Err(not_utf8);
     }
-    let span = |(start, middle, end)| (Span::decoded(start, middle), Span::decoded(middle, end));
-    Ok(Fields::of_decoded(texts, spans.into_iter().map(span).collect()))
+    Ok(Fields::of_decoded(texts, spans))
 }
 
 struct Cursor<'a> {

@@ -18,6 +18,13 @@ pub struct Fields<'a> {
     list: Vec<(Span, Span)>,
 }
 
+/// Memory of a header that is no more: a door that decodes one header after the other allocates for the first only.
+#[derive(Default)]
+pub struct Spare {
+    pub(super) text: Vec<u8>,
+    pub(super) list: Vec<(Span, Span)>,
+}
+
 /// A range of bytes in the header, or in the decoded text when its start bears [`DECODED`]. Headers are far below 2 GiB.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
@@ -37,13 +44,25 @@ impl Span {
     pub(super) fn decoded(start: usize, end: usize) -> Self {
         Self { start: start as u32 | DECODED, end: end as u32 }
     }
+
+    pub(super) fn ends_a_character(self, text: &str) -> bool {
+        text.is_char_boundary(self.end as usize)
+    }
 }
 
 impl<'a> Fields<'a> {
     /// No fields yet, of a header with this text.
     #[inline]
-    pub(super) fn of(text: &'a str) -> Self {
-        Self { text, ..Self::default() }
+    pub(super) fn of(text: &'a str, list: Vec<(Span, Span)>) -> Self {
+        Self { text, decoded: String::new(), list }
+    }
+
+    /// The memory, emptied.
+    pub(super) fn into_spare(self) -> Spare {
+        let (mut text, mut list) = (self.decoded.into_bytes(), self.list);
+        text.clear();
+        list.clear();
+        Spare { text, list }
     }
 
     /// Fields whose texts all lie in `decoded`.

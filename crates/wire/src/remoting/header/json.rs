@@ -4,7 +4,7 @@
 //! any scalar. Broken nesting and broken texts are errors.
 
 use super::fields::Span;
-use super::{DEPTH_MAX, Fields, Header, HeaderError};
+use super::{DEPTH_MAX, Fields, Header, HeaderError, Spare};
 use crate::remoting::code::Language;
 use crate::remoting::escape::{EscapeError, special, unescape_into};
 use std::borrow::Cow;
@@ -12,14 +12,14 @@ use std::borrow::Cow;
 /// Boxed within the scanner: errors are rare, and a small result stays in registers.
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
-pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Header<'_>, HeaderError> {
-    parse_boxed(bytes).map_err(|e| *e)
+pub(super) fn parse(bytes: &[u8], spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
+    parse_boxed(bytes, spare).map_err(|e| *e)
 }
 
-fn parse_boxed(bytes: &[u8]) -> Result<Header<'_>> {
+fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
     let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
-    let mut scanner = Scanner { text, bytes, at: 0, decoded: Vec::new() };
-    let mut header = Header { fields: Fields::of(text), ..Header::default() };
+    let mut scanner = Scanner { text, bytes, at: 0, decoded: spare.text };
+    let mut header = Header { fields: Fields::of(text, spare.list), ..Header::default() };
     let mut code = None;
     scanner.members(|scanner| {
         let escaped;
