@@ -282,6 +282,12 @@ impl Broker {
         self.topics.all()
     }
 
+    /// All topics, those of the system included, in no order.
+    #[must_use]
+    pub fn topics_by_name(&self) -> HashMap<Topic, Arc<TopicState>> {
+        self.topics.by_name()
+    }
+
     /// How many topics there are.
     #[must_use]
     pub fn topic_count(&self) -> usize {

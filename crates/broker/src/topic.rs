@@ -108,6 +108,14 @@ impl Topics {
         all
     }
 
+    pub(crate) fn by_name(&self) -> HashMap<Topic, Arc<TopicState>> {
+        let mut all = HashMap::with_capacity(self.len());
+        for shard in &self.shards {
+            all.extend(shard.read().iter().map(|(topic, state)| (topic.clone(), Arc::clone(state))));
+        }
+        all
+    }
+
     /// Calls for each topic, in no order; no lock is held meanwhile.
     pub(crate) fn each(&self, mut call: impl FnMut(&TopicState)) {
         for shard in &self.shards {

@@ -9,7 +9,7 @@ use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
 use crate::server::{Call, Response};
 use ::broker::{Broker, TopicState};
-use model::permission;
+use model::{Topic, permission};
 use rt::Shutdown;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,15 +38,14 @@ struct Told {
     version: DataVersion,
     /// What clients may do on this broker at most.
     permission: u32,
-    topics: HashMap<String, Arc<TopicState>>,
+    topics: HashMap<Topic, Arc<TopicState>>,
 }
 
 impl Told {
     /// What there is to tell now. The version is read first: a topic that changes in between is told again later.
     fn now(broker: &Broker) -> Self {
         let version = topics_version(broker);
-        let topics = broker.all_topics().into_iter().map(|state| (state.config.topic.to_string(), state));
-        Self { version, permission: broker.permission(), topics: topics.collect() }
+        Self { version, permission: broker.permission(), topics: broker.topics_by_name() }
     }
 
     /// The topics that are new or changed since `before`; `None` if some are gone, or all have changed.
@@ -54,7 +53,7 @@ impl Told {
         if before.permission != self.permission || before.topics.keys().any(|topic| !self.topics.contains_key(topic)) {
             return None;
         }
-        let is_new = |(topic, state): &(&String, &Arc<TopicState>)| {
+        let is_new = |(topic, state): &(&Topic, &Arc<TopicState>)| {
             before.topics.get(*topic).is_none_or(|known| !Arc::ptr_eq(known, state))
         };
         Some(self.topics.iter().filter(is_new).map(|(_, state)| &**state).collect())

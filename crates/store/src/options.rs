@@ -41,7 +41,7 @@ pub struct Options {
     /// Entries of queues kept in memory before they are written to a run of the index, 16 – 16,777,216;
     /// default 262,144 (about 10 MiB).
     pub run_entries_max: usize,
-    /// Bytes of log that memory indexes before a run is written, 4 KiB – 8 GiB; default 64 MiB. This bounds what is
+    /// Bytes of log that memory indexes before a run is written, 4 KiB – 8 GiB; default 256 MiB. This bounds what is
     /// read again after a crash.
     pub run_log_bytes: u64,
     /// Bytes at the end of the log that the system keeps in memory for readers (see [`crate::Store::is_hot`]); what
@@ -101,7 +101,7 @@ impl Default for Options {
             pending_bytes_max: 64 * MIB,
             wait_max_ms: 1000,
             run_entries_max: 262_144,
-            run_log_bytes: 64 * MIB,
+            run_log_bytes: 256 * MIB,
             hot_bytes: GIB,
             epoch: Epoch(0),
             truncate_to: None,
