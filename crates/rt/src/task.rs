@@ -32,7 +32,6 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 }
 
 /// The threads that run the tasks, as a stage reaches them from its own.
-#[derive(Clone)]
 pub struct TaskThreads(Option<tokio::runtime::Handle>);
 
 impl TaskThreads {

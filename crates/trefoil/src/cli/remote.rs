@@ -228,20 +228,27 @@ impl Cluster {
         Ok(masters)
     }
 
-    /// The brokers that take writes, of one cluster or of one name if those are given.
-    pub(super) async fn masters_among(
-        &self,
-        cluster: Option<&str>,
-        broker: Option<&str>,
-    ) -> anyhow::Result<Vec<Master>> {
+    /// The brokers that take writes, as far as a command is for them.
+    pub(super) async fn masters_among(&self, among: &Among) -> anyhow::Result<Vec<Master>> {
         let mut masters = self.masters().await?;
-        masters.retain(|master| cluster.is_none_or(|only| only == master.cluster));
-        masters.retain(|master| broker.is_none_or(|only| only == master.name));
+        masters.retain(|master| among.cluster.as_ref().is_none_or(|only| *only == master.cluster));
+        masters.retain(|master| among.broker.as_ref().is_none_or(|only| *only == master.name));
         if masters.is_empty() {
             bail!("no broker has that name or is in that cluster; 'trefoil cluster show' lists them");
         }
         Ok(masters)
     }
+}
+
+/// Which brokers a command is for, of those that take writes.
+#[derive(clap::Args)]
+pub(super) struct Among {
+    /// Only on the brokers of this cluster.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Only on this broker.
+    #[arg(long)]
+    broker: Option<String>,
 }
 
 /// The brokers among some that take writes.

@@ -3,7 +3,7 @@
 mod scale;
 
 use super::output::{show, table};
-use super::remote::{Cluster, Master, is_refused, masters_of};
+use super::remote::{Among, Cluster, Master, is_refused, masters_of};
 use super::{Target, time};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -51,12 +51,8 @@ pub(super) struct Create {
     /// What clients may do: r, w or rw.
     #[arg(long, default_value = "rw", value_parser = permission)]
     permission: i32,
-    /// Only on the brokers of this cluster.
-    #[arg(long)]
-    cluster: Option<String>,
-    /// Only on this broker.
-    #[arg(long)]
-    broker: Option<String>,
+    #[command(flatten)]
+    among: Among,
     #[command(flatten)]
     target: Target,
 }
@@ -196,10 +192,10 @@ fn text(shown: &Shown) -> String {
 }
 
 async fn create(command: &Create) -> anyhow::Result<()> {
-    let Create { topic, queues, permission, cluster: only_cluster, broker: only_broker, target } = command;
+    let Create { topic, queues, permission, among, target } = command;
     model::Topic::new(topic)?;
     let cluster = target.cluster();
-    let masters = cluster.masters_among(only_cluster.as_deref(), only_broker.as_deref()).await?;
+    let masters = cluster.masters_among(among).await?;
     let queues = i32::try_from(*queues).context("too many queues")?;
     refuse_fewer_queues(&cluster, topic, queues).await?;
     let request = request::CreateTopic {

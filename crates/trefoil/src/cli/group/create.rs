@@ -2,6 +2,7 @@
 
 use super::super::Target;
 use super::super::output::show;
+use super::super::remote::Among;
 use super::configs;
 use clap::ArgAction::Set;
 use serde_json::{Value, json};
@@ -36,12 +37,8 @@ pub(in crate::cli) struct Create {
     /// Sets an attribute, such as quota.messages-per-second=100; a name without a value takes it away.
     #[arg(long, value_name = "NAME=VALUE")]
     attribute: Vec<String>,
-    /// Only on the brokers of this cluster.
-    #[arg(long)]
-    cluster: Option<String>,
-    /// Only on this broker.
-    #[arg(long)]
-    broker: Option<String>,
+    #[command(flatten)]
+    among: Among,
     #[command(flatten)]
     target: Target,
 }
@@ -123,7 +120,7 @@ fn changed(known: Option<SubscriptionGroupConfig>, command: &Create) -> Subscrip
 pub(super) async fn create(command: &Create) -> anyhow::Result<()> {
     model::Group::new(&command.group)?;
     let cluster = command.target.cluster();
-    let masters = cluster.masters_among(command.cluster.as_deref(), command.broker.as_deref()).await?;
+    let masters = cluster.masters_among(&command.among).await?;
     for master in &masters {
         let known = configs(&cluster, master).await?;
         let known = known.into_iter().find(|config| config.group_name == command.group);
