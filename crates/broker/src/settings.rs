@@ -5,8 +5,10 @@ use crate::{AdminError, Broker};
 use cluster::metadata::{Change, State};
 use model::permission;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Seconds of an hour.
 const HOUR_SECONDS: u64 = 3600;
@@ -123,11 +125,13 @@ impl Broker {
         }
     }
 
-    /// Changes settings, all or none; durable on return.
+    /// Changes settings, all or none, whatever happens meanwhile; durable on return. Of a setting that is named twice the
+    /// last value counts.
     ///
     /// # Errors
-    /// [`AdminError::Range`], [`AdminError::Metadata`].
-    pub async fn change_settings(&self, changes: &[SettingChange]) -> Result<(), AdminError> {
+    /// [`AdminError::Range`], [`AdminError::Metadata`]: nothing was changed; if the disk failed, the next start may show
+    /// all of the changes.
+    pub async fn change_settings(self: &Arc<Self>, changes: &[SettingChange]) -> Result<(), AdminError> {
         for (setting, value) in changes {
             let allowed = self.setting_range(*setting);
             if let Some(value) = value.filter(|value| !allowed.contains(value) || is_odd_permission(*setting, *value)) {
@@ -138,15 +142,22 @@ impl Broker {
                 return Err(AdminError::Range { what: setting.name(), value: value.to_string(), allowed });
             }
         }
+        // One change of the metadata, so that a disk that fails leaves all of them or none. It counts even if the caller
+        // stops waiting.
+        let edits = changes.iter().map(|(setting, value)| (setting.name().to_owned(), value.map(|v| v.to_string())));
+        let change =
+            Change::KvEdited { namespace: cluster::metadata::BROKER_SETTINGS.to_owned(), edits: edits.collect() };
+        let (broker, changes) = (Arc::clone(self), changes.to_vec());
+        let (reply, answer) = oneshot::channel();
+        rt::spawn(async move { drop(reply.send(broker.store_settings(change, &changes).await)) });
+        answer.await.unwrap_or_else(|_| Err(AdminError::Metadata("the broker stops".to_owned())))
+    }
+
+    async fn store_settings(&self, change: Change, changes: &[SettingChange]) -> Result<(), AdminError> {
         let _changing = self.changing().lock().await;
+        let stored = self.metadata().propose(change).await;
+        stored.map_err(|error| AdminError::Metadata(error.to_string()))?;
         for (setting, value) in changes {
-            let (namespace, key) = (cluster::metadata::BROKER_SETTINGS.to_owned(), setting.name().to_owned());
-            let change = match value {
-                Some(value) => Change::KvSet { namespace, key, value: value.to_string() },
-                None => Change::KvDeleted { namespace, key },
-            };
-            let stored = self.metadata().propose(change).await;
-            stored.map_err(|error| AdminError::Metadata(error.to_string()))?;
             self.settings().set(*setting, *value);
             tracing::info!(setting = setting.name(), ?value, "changed by an operator");
         }

@@ -3,7 +3,7 @@
 use crate::node::Node;
 use broker::{AdminError, Counted, PublishError, PullError, SendBack, Setting};
 use model::{Group, Topic, TopicConfig};
-use rt::sim::run;
+use rt::sim::{Operation, run};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,5 +116,39 @@ fn a_broker_without_write_permission_drains() {
         assert!(matches!(node.pull("g", "t", 0, "*").await, Err(PullError::BrokerForbidden { permission: 2 })));
         node.broker.change_settings(&[(Setting::Permission, None)]).await.unwrap();
         node.pull("g", "t", 0, "*").await.unwrap();
+    });
+}
+
+#[test]
+fn settings_change_all_or_none_when_the_disk_fails() {
+    for operation in [Operation::Write, Operation::Sync] {
+        run(1, |world| async move {
+            let node = Node::start(&world).await;
+            let both = [Setting::RetentionHours, Setting::TimerDelayMaxSeconds];
+            let values = |node: &Node| both.map(|setting| node.broker.setting(setting));
+            let before = values(&node);
+            node.break_journal(operation);
+            let changes = [(both[0], Some(7)), (both[1], Some(70))];
+            let changed = node.broker.change_settings(&changes).await;
+            assert!(matches!(changed, Err(AdminError::Metadata(_))), "{changed:?}");
+            assert_eq!(values(&node), before, "{operation:?}");
+            let node = node.power_cycle().await;
+            let held = values(&node);
+            assert!(held == before || held == [7, 70], "{operation:?}: {held:?}");
+        });
+    }
+}
+
+#[test]
+fn settings_hold_when_nobody_waits_for_the_answer() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let changes = [(Setting::RetentionHours, Some(7))];
+        let changing = node.broker.change_settings(&changes);
+        assert!(rt::timeout(Duration::ZERO, changing).await.is_err());
+        rt::sleep(Duration::from_secs(1)).await;
+        assert_eq!(node.broker.setting(Setting::RetentionHours), 7);
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.setting(Setting::RetentionHours), 7);
     });
 }

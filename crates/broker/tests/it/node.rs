@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use cluster::metadata::Metadata;
 use model::record::Record;
 use model::{Topic, TopicConfig};
-use rt::sim::{Power, SimHost, World};
+use rt::sim::{Fault, Operation, Power, SimHost, World};
 use rt::{Shutdown, ShutdownTrigger};
 use std::borrow::Cow;
 use std::path::Path;
@@ -90,6 +90,11 @@ impl Node {
     /// Deletes the index of timed messages, as somebody may while the broker is down.
     pub(crate) fn delete_timer_index(&self) {
         self.machine.disk().wipe(Path::new("/data/timer"));
+    }
+
+    /// The next such operation on the journal of the metadata fails.
+    pub(crate) fn break_journal(&self, operation: Operation) {
+        self.machine.disk().plan(Fault { operation, path_contains: "journal".to_owned(), after: 0 });
     }
 
     pub(crate) async fn create(&self, topic: &str, queues: u32) {

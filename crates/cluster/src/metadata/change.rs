@@ -88,6 +88,13 @@ pub enum Change {
         /// Text.
         value: String,
     },
+    /// Several texts of a namespace were set, or are gone: all of them or none.
+    KvEdited {
+        /// Namespace.
+        namespace: String,
+        /// The new text of each key; without one it is gone.
+        edits: BTreeMap<String, Option<String>>,
+    },
     /// A text is gone.
     KvDeleted {
         /// Namespace.

@@ -77,20 +77,10 @@ impl State {
             Change::DelayProgress { level, offset } => {
                 self.delay_progress.insert(*level, *offset);
             }
-            Change::KvSet { namespace, key, value } => {
-                self.note_setting(namespace, timestamp);
-                let namespace = Arc::make_mut(&mut self.kv).entry(namespace.clone()).or_default();
-                namespace.insert(key.clone(), value.clone());
-            }
-            Change::KvDeleted { namespace, key } => {
-                self.note_setting(namespace, timestamp);
-                let kv = Arc::make_mut(&mut self.kv);
-                if let Some(keys) = kv.get_mut(namespace) {
-                    keys.remove(key);
-                    if keys.is_empty() {
-                        kv.remove(namespace);
-                    }
-                }
+            Change::KvSet { namespace, key, value } => self.edit(namespace, [(key, Some(value))], timestamp),
+            Change::KvDeleted { namespace, key } => self.edit(namespace, [(key, None)], timestamp),
+            Change::KvEdited { namespace, edits } => {
+                self.edit(namespace, edits.iter().map(|(key, value)| (key, value.as_ref())), timestamp);
             }
             Change::OffsetsReset { entries, pressed: true, .. } => {
                 let resets = Arc::make_mut(&mut self.resets);
@@ -123,10 +113,26 @@ impl State {
         }
     }
 
-    /// Settings of the broker are part of what name servers are told of its topics.
-    fn note_setting(&mut self, namespace: &str, timestamp: i64) {
+    fn edit<'a>(
+        &mut self,
+        namespace: &str,
+        edits: impl IntoIterator<Item = (&'a String, Option<&'a String>)>,
+        timestamp: i64,
+    ) {
+        // Settings of the broker are part of what name servers are told of its topics.
         if namespace == BROKER_SETTINGS {
             advance(&mut self.topics_version, timestamp);
+        }
+        let kv = Arc::make_mut(&mut self.kv);
+        let keys = kv.entry(namespace.to_owned()).or_default();
+        for (key, value) in edits {
+            match value {
+                Some(value) => drop(keys.insert(key.clone(), value.clone())),
+                None => drop(keys.remove(key)),
+            }
+        }
+        if keys.is_empty() {
+            kv.remove(namespace);
         }
     }
 

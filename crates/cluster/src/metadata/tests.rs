@@ -53,6 +53,25 @@ fn changes_survive_the_process_and_the_power() {
 }
 
 #[test]
+fn texts_are_edited_together() {
+    simulate(1, |machine| async move {
+        let metadata = open(&machine.boot());
+        let edits = |edits: &[(&str, Option<&str>)]| Change::KvEdited {
+            namespace: "n".to_owned(),
+            edits: edits.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect(),
+        };
+        metadata.propose(edits(&[("a", Some("1")), ("b", Some("2"))])).await.unwrap();
+        metadata.propose(edits(&[("a", None), ("c", Some("3"))])).await.unwrap();
+        machine.crash(Power::Lost);
+        let metadata = open(&machine.boot());
+        let seen = ["a", "b", "c"].map(|key| metadata.read().kv("n", key).map(str::to_owned));
+        assert_eq!(seen, [None, Some("2".to_owned()), Some("3".to_owned())]);
+        metadata.propose(edits(&[("b", None), ("c", None)])).await.unwrap();
+        assert!(metadata.read().kv.is_empty());
+    });
+}
+
+#[test]
 fn offsets_move_forward_only_and_reset_on_demand() {
     simulate(2, |machine| async move {
         let (g, t, q) = (group("g"), topic("t"), QueueId(0));
