@@ -262,6 +262,10 @@ impl Broker {
         force: bool,
     ) -> Result<Vec<(QueueId, QueueOffset)>, AdminError> {
         let topic = self.topic(name).ok_or_else(|| AdminError::TopicNotFound { topic: name.to_owned() })?;
+        if self.group_config(group).is_none() && self.metadata().offsets_of_group(group).is_empty() {
+            // A mistyped name must not look like a reset that worked.
+            return Err(AdminError::GroupNotFound { group: group.to_string() });
+        }
         let (broker, state, of_group) = (Arc::clone(self), Arc::clone(&topic), group.clone());
         let look = move || broker.reset_targets(&of_group, &state, only, timestamp, force);
         let offsets = self.host().run_blocking(look).await?;
@@ -297,7 +301,12 @@ impl Broker {
             let wanted = match only {
                 Some((id, _)) if id >= 0 && id as u32 != queue.id().0 => continue,
                 Some((_, Some(offset))) if offset >= 0 => {
-                    QueueOffset(offset as u64).clamp(queue.min_offset(), queue.max_offset())
+                    let (asked, min, max) = (QueueOffset(offset as u64), queue.min_offset(), queue.max_offset());
+                    if asked > max {
+                        let (value, allowed) = (asked.to_string(), format!("{min} to {max}"));
+                        return Err(AdminError::Range { what: "offset", value, allowed });
+                    }
+                    asked.max(min)
                 }
                 _ if timestamp < 0 => queue.max_offset(),
                 _ => queue.offset_at(timestamp, Boundary::Lower)?,
@@ -339,11 +348,13 @@ impl Broker {
         }
     }
 
-    /// Gives a group the offsets of another one in some topics; durable on return.
+    /// Gives a group the offsets of another one in some topics, and creates it if that is allowed; durable on return.
     ///
     /// # Errors
-    /// [`AdminError::Metadata`].
+    /// [`AdminError::GroupNotFound`], [`AdminError::Metadata`].
     pub async fn clone_offsets(&self, source: &Group, target: &Group, topics: &[Topic]) -> Result<(), AdminError> {
+        let missing = |group: &Group| AdminError::GroupNotFound { group: group.to_string() };
+        self.group_config_or_create(target.as_str()).ok_or_else(|| missing(target))?;
         let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));
         let entries = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
         let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries, pressed: false };

@@ -247,7 +247,7 @@ pub enum AdminError {
         topic: String,
     },
     /// No such group.
-    #[error("consumer group '{group}' does not exist")]
+    #[error("consumer group '{group}' does not exist; create it first")]
     GroupNotFound {
         /// Its name.
         group: String,

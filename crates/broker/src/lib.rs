@@ -46,4 +46,4 @@ pub use trends::{Count, Counted, Growth, Trend};
 
 // Part of this crate's errors: doors map them without knowing the store.
 pub use store::timer::Due;
-pub use store::{AppendError, Histogram, ReadError};
+pub use store::{AppendError, Flush, Histogram, ReadError};

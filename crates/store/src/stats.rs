@@ -44,6 +44,7 @@ pub struct Stats {
 pub struct Histogram {
     buckets: [AtomicU64; 14],
     sum_micros: AtomicU64,
+    longest_micros: AtomicU64,
 }
 
 impl Histogram {
@@ -62,6 +63,16 @@ impl Histogram {
         let bucket = Self::BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         self.buckets[bucket].fetch_add(count, Ordering::Relaxed);
         self.sum_micros.fetch_add(micros.saturating_mul(count), Ordering::Relaxed);
+        // Read first: a new longest one is rare, and writing would move the line between processors.
+        if micros > self.longest_micros.load(Ordering::Relaxed) {
+            self.longest_micros.fetch_max(micros, Ordering::Relaxed);
+        }
+    }
+
+    /// The longest duration in microseconds.
+    #[must_use]
+    pub fn longest_micros(&self) -> u64 {
+        self.longest_micros.load(Ordering::Relaxed)
     }
 
     /// Counts per bucket (not cumulative).

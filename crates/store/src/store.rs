@@ -269,6 +269,12 @@ impl Store {
         &self.log().options.dir
     }
 
+    /// When appends are acknowledged, unless their topic says otherwise.
+    #[must_use]
+    pub fn flush(&self) -> crate::Flush {
+        self.log().options.flush
+    }
+
     /// The leadership number that new entries carry.
     #[must_use]
     pub fn epoch(&self) -> Epoch {

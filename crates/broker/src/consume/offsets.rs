@@ -26,6 +26,12 @@ pub enum OffsetError {
         /// Queues there are.
         queues: usize,
     },
+    /// The group does not exist and is not created by its members.
+    #[error("consumer group '{group}' does not exist; create it or allow automatic creation")]
+    GroupNotFound {
+        /// Its name.
+        group: String,
+    },
     /// The group has no offset there.
     #[error("Not found, maybe this group consumer boot first")]
     NotFound,
@@ -87,10 +93,11 @@ impl Broker {
         if zero_if_unknown && is_young() { Ok(QueueOffset(0)) } else { Err(OffsetError::NotFound) }
     }
 
-    /// Remembers a group's offset. An offset below the known one is ignored: only resets go back.
+    /// Remembers a group's offset. An offset below the known one is ignored: only resets go back. An unknown group is
+    /// created as by a pull, so that no offsets lie about that belong to nobody.
     ///
     /// # Errors
-    /// [`OffsetError`] if topic or queue do not exist.
+    /// [`OffsetError`] if topic or queue do not exist, or the group does not and may not be created.
     pub fn advance_offset(
         &self,
         member: Option<u64>,
@@ -100,6 +107,9 @@ impl Broker {
         offset: i64,
     ) -> Result<(), OffsetError> {
         let queue = self.queue(topic, queue_id)?;
+        if self.group_config_or_create(group).is_none() {
+            return Err(OffsetError::GroupNotFound { group: group.to_owned() });
+        }
         if let Ok(offset) = u64::try_from(offset) {
             self.commit(&Group::from_stored(group), member_id(member), &queue, QueueOffset(offset));
         }

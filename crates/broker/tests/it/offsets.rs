@@ -1,4 +1,5 @@
 use crate::node::Node;
+use broker::{AdminError, GroupDeletion, Setting};
 use broker::{OffsetError, PullOutcome};
 use model::Group;
 use rt::sim::run;
@@ -55,5 +56,36 @@ fn a_reset_holds_against_members_that_go_on_from_where_they_are() {
         assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
         node.broker.advance_offset(None, "g", "t", 0, 99).unwrap();
         assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
+    });
+}
+
+#[test]
+fn a_group_that_nobody_knows_has_no_offsets() {
+    run(24, |world| async move {
+        let node = Node::start(&world).await;
+        let broker = &node.broker;
+        node.create("t", 1).await;
+        node.send("t", "x").await.unwrap();
+        let typo = Group::new("typo").unwrap();
+        broker.put_group(model::GroupConfig::new(typo.clone())).await.unwrap();
+        let beyond = broker.reset_offsets(&typo, "t", Some((0, Some(2))), 0, true).await;
+        assert_eq!(beyond.unwrap_err().to_string(), "offset is 2; allowed are 0 to 1");
+        broker.delete_group("typo", GroupDeletion::ForgetOffsets).await.unwrap();
+        let reset = broker.reset_offsets(&typo, "t", None, 0, true).await;
+        assert!(matches!(reset, Err(AdminError::GroupNotFound { group }) if group == "typo"));
+
+        // A commit makes the group, as a pull does, so that it is seen.
+        broker.advance_offset(None, "g", "t", 0, 1).unwrap();
+        rt::sleep(std::time::Duration::from_secs(1)).await;
+        assert!(broker.metadata().read().groups.contains_key("g"));
+        let topics = broker.topics_of_group(&Group::from_stored("g"));
+        broker.clone_offsets(&Group::from_stored("g"), &Group::from_stored("copy"), &topics).await.unwrap();
+        assert_eq!(broker.consumer_offset(None, "copy", "t", 0, false).await.unwrap().0, 1);
+
+        broker.change_settings(&[(Setting::AutoCreateGroups, Some(0))]).await.unwrap();
+        let committed = broker.advance_offset(None, "h", "t", 0, 1);
+        assert!(matches!(committed, Err(OffsetError::GroupNotFound { group }) if group == "h"));
+        let cloned = broker.clone_offsets(&Group::from_stored("g"), &typo, &topics).await;
+        assert!(matches!(cloned, Err(AdminError::GroupNotFound { group }) if group == "typo"));
     });
 }

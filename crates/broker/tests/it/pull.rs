@@ -49,3 +49,28 @@ fn offsets_outside_the_queue_are_corrected() {
         assert_eq!((at_end.outcome, at_end.next.0), (PullOutcome::NotFound, 1));
     });
 }
+
+#[test]
+fn messages_are_found_by_their_tag_newest_first() {
+    run(14, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        // BB and Aa have the same hash.
+        for (body, tag) in [("1", "Aa"), ("2", "BB"), ("3", "Aa"), ("4", "other"), ("5", "Aa")] {
+            rt::sleep(Duration::from_secs(1)).await;
+            node.send_with("t", body, &format!("TAGS\u{1}{tag}\u{2}")).await.unwrap();
+        }
+        let found = |times: std::ops::RangeInclusive<i64>, count_max: usize| {
+            let records = node.broker.messages_with_tag("t", "Aa", &times, count_max).unwrap();
+            let record = |bytes: &bytes::Bytes| model::record::Record::parse(bytes).unwrap().to_draft();
+            let drafts: Vec<_> = records.iter().map(record).collect();
+            drafts.iter().map(|draft| String::from_utf8(draft.body.to_vec()).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(i64::MIN..=i64::MAX, 10), ["5", "3", "1"]);
+        assert_eq!(found(i64::MIN..=i64::MAX, 1), ["5"]);
+        let now = node.broker.now().0;
+        assert_eq!(found(i64::MIN..=now - 1000, 10), ["3", "1"]);
+        assert_eq!(found(now - 2500..=now, 10), ["5", "3"]);
+        assert_eq!(found(now + 1..=i64::MAX, 10), [] as [&str; 0]);
+    });
+}

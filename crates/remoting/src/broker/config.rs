@@ -3,7 +3,8 @@
 use super::table::{Outcome, Request};
 use crate::properties;
 use crate::reply::Reply;
-use ::broker::{Broker, Setting, SettingChange};
+use ::broker::{Broker, Flush, Setting, SettingChange};
+use model::system;
 use wire::remoting::ResponseCode;
 use wire::remoting::header::Header;
 
@@ -35,6 +36,16 @@ const ELSEWHERE: [(&str, &str); 13] = [
 /// Names of the original that could make a server read or write files of the caller's choice.
 const FORBIDDEN: [&str; 3] = ["brokerConfigPath", "configBlackList", "rocketmqHome"];
 
+/// What is fixed here and what tools print of every broker.
+const FIXED: [(&str, &str); 6] = [
+    ("brokerRole", "ASYNC_MASTER"),
+    ("messageDelayLevel", "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"),
+    ("traceTopicEnable", "true"),
+    ("msgTraceTopicName", system::TRACE_TOPIC),
+    ("traceOn", "true"),
+    ("slaveReadEnable", "false"),
+];
+
 pub(super) fn get(request: &Request, _: &Header<'_>) -> Outcome {
     let (broker, options) = (&request.broker, request.broker.options());
     let mut text = format!(
@@ -46,6 +57,14 @@ pub(super) fn get(request: &Request, _: &Header<'_>) -> Outcome {
         options.advertised.port(),
         options.default_topic_queues,
     );
+    let flush = match broker.store().flush() {
+        Flush::Sync => "SYNC_FLUSH",
+        Flush::Async => "ASYNC_FLUSH",
+    };
+    text.push_str(&format!("storePathRootDir={}\nflushDiskType={flush}\n", broker.store().dir().display()));
+    for (name, value) in FIXED {
+        text.push_str(&format!("{name}={value}\n"));
+    }
     for (name, setting) in CHANGEABLE {
         let value = broker.setting(setting);
         let value = if setting.is_switch() { (value == 1).to_string() } else { value.to_string() };

@@ -59,6 +59,7 @@ impl From<OffsetError> for Reply {
         let code = match &error {
             OffsetError::NotFound => ResponseCode::QUERY_NOT_FOUND,
             OffsetError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
+            OffsetError::GroupNotFound { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
             OffsetError::QueueNotFound { .. } | OffsetError::Read(_) | OffsetError::Metadata(_) => {
                 ResponseCode::SYSTEM_ERROR
             }

@@ -31,15 +31,14 @@ pub(super) fn view(request: &Request, header: &Header<'_>) -> Outcome {
 pub(super) fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryMessage::parse(&header.fields)?;
     let is_unique = ask.unique_key.unwrap_or(false);
-    if ask.index_type.is_some_and(|kind| kind == "T") {
-        let remark = "queries by tag are not supported by this broker yet; query by key or unique id";
-        return Err(Reply::error(ResponseCode::INVALID_PARAMETER, remark));
-    }
     let topic = Topic::from_stored(ask.topic);
     // A unique id says itself when it was made, so clients leave the time open.
     let range = if is_unique { i64::MIN..=i64::MAX } else { ask.begin_timestamp..=ask.end_timestamp };
     let max = usize::try_from(ask.max_num).unwrap_or(1).clamp(1, MESSAGES_MAX);
-    let found = request.broker.store().lookup(&topic, ask.key, range, max)?;
+    let found = match ask.index_type {
+        Some("T") => request.broker.messages_with_tag(ask.topic, ask.key, &range, max)?,
+        _ => request.broker.store().lookup(&topic, ask.key, range, max)?,
+    };
     if found.is_empty() {
         let remark = "can not find message, maybe time range not correct";
         return Err(Reply::error(ResponseCode::QUERY_NOT_FOUND, remark));

@@ -52,6 +52,8 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     put("putMessageSizeTotal", appended.1.to_string());
     put("putMessageAverageSize", format!("{:.1}", appended.1 as f64 / appended.0.max(1) as f64));
     put("putMessageFailedTimes", stats.write_errors.load(Relaxed).to_string());
+    put("putMessageEntireTimeMax", (meter.publish_latency().longest_micros() / 1000).to_string());
+    put("putMessageDistributeTime", distribution(meter.publish_latency()));
     put("putLatency99", percentile(meter.publish_latency(), 0.99));
     put("putLatency999", percentile(meter.publish_latency(), 0.999));
     put("pageCacheLockTimeMills", "0".to_owned());
@@ -60,6 +62,7 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         let ratio = format!("{:.2}", 1.0 - space.available as f64 / space.total.max(1) as f64);
         put("commitLogDiskRatio", ratio.clone());
+        put(&format!("commitLogDiskRatio_{}", broker.store().dir().display()), ratio.clone());
         put("consumeQueueDiskRatio", ratio);
         let text = format!("Total : {:.1} GiB, Free : {:.1} GiB.", gib(space.total), gib(space.available));
         put("commitLogDirCapacity", text);
@@ -91,6 +94,15 @@ fn percentile(times: &Histogram, part: f64) -> String {
         }
     }
     "2000.00".to_owned()
+}
+
+/// How many sends took how long: `[<=0.05ms]:3 [<=0.1ms]:5 … [2000ms~]:0`.
+fn distribution(times: &Histogram) -> String {
+    let counts = times.counts();
+    let text = |(bound, count): (&u64, u64)| format!("[<={}ms]:{count}", *bound as f64 / 1000.0);
+    let mut parts: Vec<String> = Histogram::BOUNDS_MICROS.iter().zip(counts).map(text).collect();
+    parts.push(format!("[2000ms~]:{}", counts[Histogram::BOUNDS_MICROS.len()]));
+    parts.join(" ")
 }
 
 /// `[ 0 days, 1 hours, 2 minutes, 3 seconds ]`.
@@ -167,6 +179,16 @@ pub(super) fn retain(request: &Request) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_counted_by_their_length() {
+        let times = Histogram::default();
+        times.record_many(std::time::Duration::from_micros(70), 2);
+        times.record(std::time::Duration::from_secs(3));
+        assert_eq!(times.longest_micros(), 3_000_000);
+        let text = distribution(&times);
+        assert!(text.starts_with("[<=0.05ms]:0 [<=0.1ms]:2 [<=0.25ms]:0") && text.ends_with("[2000ms~]:1"), "{text}");
+    }
 
     #[test]
     fn statistics_by_the_originals_names() {

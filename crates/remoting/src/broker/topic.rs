@@ -162,8 +162,10 @@ pub(super) fn stats(request: &Request, header: &Header<'_>) -> Outcome {
 pub(super) fn system_list(request: &Request, _: &Header<'_>) -> Outcome {
     let options = request.broker.options();
     let names = request.broker.all_topics().into_iter().map(|state| state.config.topic.to_string());
-    let is_system =
-        |name: &String| system::is_system_topic(name) || *name == options.cluster || *name == options.broker_name;
+    let reply_topic = system::reply_topic(&options.cluster);
+    let is_system = |name: &String| {
+        system::is_system_topic(name) || [&options.cluster, &options.broker_name, &reply_topic].contains(&name)
+    };
     let body = TopicList { topic_list: names.filter(is_system).collect(), broker_addr: None };
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
 }
