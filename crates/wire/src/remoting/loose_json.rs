@@ -5,8 +5,9 @@
 //! writes either: [`from_slice`], [`to_vec`].
 //!
 //! Reading tolerates more, as the original does: single quotes, unquoted keys, extra commas, `NaN`, `Set[…]`, null
-//! where a value is wanted.
+//! where a value is wanted, numbers and truths as texts and the other way round.
 
+mod coerce;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,12 @@ pub fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    Ok(serde_json::from_slice(&normalise(body)?)?)
+    let strict = normalise(body)?;
+    serde_json::from_slice(&strict).or_else(|error| {
+        let value = serde_json::from_slice(&strict)?;
+        // What went wrong at first says where in the body it was.
+        T::deserialize(coerce::Coerced(&value)).map_err(|_| error.into())
+    })
 }
 
 /// Writes a body.

@@ -64,7 +64,6 @@ body! {
         topic: String,
         sub_string: String,
         tags_set: BTreeSet<String>,
-        #[serde(deserialize_with = "hashes")]
         code_set: BTreeSet<i32>,
         sub_version: i64,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,19 +151,3 @@ body! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ClientOffsets(#[serde(with = "super::queue_map")] pub QueueMap<i64>);
-
-/// Hashes as numbers, or as texts: clients in Go quote them.
-fn hashes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<i32>, D::Error> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Hash {
-        Number(i32),
-        Text(String),
-    }
-    let hashes: Vec<Hash> = serde::Deserialize::deserialize(deserializer)?;
-    let number = |hash| match hash {
-        Hash::Number(number) => Ok(number),
-        Hash::Text(text) => text.parse().map_err(serde::de::Error::custom),
-    };
-    hashes.into_iter().map(number).collect()
-}

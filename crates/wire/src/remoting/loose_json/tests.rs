@@ -39,6 +39,25 @@ fn the_rest_is_refused() {
 }
 
 #[test]
+fn values_come_in_another_dress() {
+    let heartbeat = r#"{"clientID":7,"consumerDataSet":[{"consumeFromWhere":0,"consumeType":1,"groupName":"g",
+        "messageModel":1,"unitMode":"true","subscriptionDataSet":[
+        {"codeSet":["-12",3],"subString":"*","subVersion":"1795285595621","topic":"t"}]}],"isWithoutSub":0}"#;
+    let heartbeat: HeartbeatData = from_slice(heartbeat.as_bytes()).expect("a heartbeat");
+    let consumer = &heartbeat.consumer_data_set[0];
+    assert_eq!((heartbeat.client_id.as_str(), heartbeat.without_sub, consumer.unit_mode), ("7", false, true));
+    assert_eq!((consumer.consume_type, consumer.message_model), (ConsumeType::Passively, MessageModel::Clustering));
+    let subscription = &consumer.subscription_data_set[0];
+    assert_eq!((subscription.sub_version, &subscription.code_set), (1_795_285_595_621, &[-12, 3].into()));
+
+    let refused = from_slice::<DataVersion>(br#"{"counter":"seven"}"#).expect_err("no number");
+    assert!(refused.to_string().contains("line 1 column 18"), "{refused}");
+    assert!(from_slice::<DataVersion>(br#"{"counter":[7]}"#).is_err());
+    let data: BrokerData = from_slice(br#"{"cluster":1.5,"brokerAddrs":{"0":17}}"#).expect("a broker");
+    assert_eq!((data.cluster.as_str(), &data.broker_addrs), ("1.5", &[(0, "17".to_owned())].into()));
+}
+
+#[test]
 fn both_loose_shapes_are_written() {
     let queue = MessageQueue { broker_name: "a".into(), queue_id: 7, topic: "T".into() };
     let body = ResetOffsetBody { offset_table: [(queue, 5)].into() };
