@@ -22,6 +22,7 @@ func retryScenarios() []scenario {
 func adminScenarios() []scenario {
 	return []scenario{
 		{"topic-create-list-delete", topicCreateListDelete},
+		{"topic-create-delete", topicCreateDelete},
 		{"group-list", groupList},
 	}
 }
@@ -105,6 +106,13 @@ func topicCreateListDelete(s *stage) {
 		list, err := s.admin.FetchAllTopicList(background)
 		return err == nil && !contains(list.TopicList, topic)
 	}, func() any { return "still there" })
+}
+
+// topicCreateDelete leaves it to the client to find the broker: it asks for the route once, right after the creation.
+func topicCreateDelete(s *stage) {
+	topic := s.name("t")
+	must(s.admin.CreateTopic(background, admin.WithTopicCreate(topic), admin.WithBrokerAddrCreate(s.broker)), "create")
+	must(s.admin.DeleteTopic(background, admin.WithTopicDelete(topic)), "delete")
 }
 
 func groupList(s *stage) {

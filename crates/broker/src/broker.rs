@@ -1,6 +1,7 @@
 //! The broker: what it owns, how it starts, and what it does by itself as time passes.
 
 use crate::administration::Lane;
+use crate::audience::Audience;
 use crate::consume::cold::ColdReads;
 use crate::consume::reset::Resets;
 use crate::group::Groups;
@@ -43,6 +44,7 @@ pub struct Broker {
     /// Changes of topics go one after the other, so that memory and metadata agree.
     changing: tokio::sync::Mutex<()>,
     topics_changed: watch::Sender<u64>,
+    audience: Audience,
     meter: Meter,
     room: Room,
     cold_reads: ColdReads,
@@ -87,6 +89,7 @@ impl Broker {
             resets_pressed: watch::channel(0).0,
             changing: tokio::sync::Mutex::default(),
             topics_changed: watch::channel(0).0,
+            audience: Audience::default(),
             meter: Meter::default(),
             room,
             cold_reads,
@@ -300,6 +303,10 @@ impl Broker {
         self.topics_changed.subscribe()
     }
 
+    pub(crate) fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
     pub(crate) fn timed(&self) -> &Timed {
         &self.timed
     }
@@ -417,11 +424,13 @@ impl Broker {
         if self.topics.get(topic.as_str()).is_some() {
             return Ok(topic);
         }
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         if self.topics.get(topic.as_str()).is_none() {
             let failed = |reason: String| PublishError::CreateTopic { topic: topic.to_string(), reason };
             self.set_topic(config).await.map_err(|error| failed(error.to_string()))?;
         }
+        drop(changing);
+        self.name_servers_know_topics().await;
         Ok(topic)
     }
 

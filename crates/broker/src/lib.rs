@@ -5,6 +5,7 @@
 
 mod admin;
 mod administration;
+mod audience;
 mod broker;
 mod client;
 mod consume;
@@ -25,6 +26,7 @@ mod trends;
 
 pub use admin::{GroupDeletion, QueueLag, QueueProgress};
 pub use administration::{AdminTurn, LaneStats};
+pub use audience::Announcement;
 pub use broker::Broker;
 pub use client::{Ask, AskError, ClientChannel, Notice, OffsetsReset};
 pub use consume::filter::{FilterError, TagFilter};

@@ -20,7 +20,7 @@ mod table;
 mod timer;
 mod topic;
 
-pub(crate) use topic::{topic_table, topics_version};
+pub(crate) use topic::{topic_table, version_body};
 
 use crate::reply::Reply;
 use crate::server::{Connection, Door, Work};

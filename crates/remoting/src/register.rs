@@ -4,14 +4,13 @@
 //! still has the version before. In between name servers are only asked whether what they have is current, which counts
 //! as a sign of life.
 
-use crate::broker::{topic_table, topics_version};
+use crate::broker::{topic_table, version_body};
 use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
 use crate::server::{Call, Response};
-use ::broker::{Broker, TopicState};
+use ::broker::{Announcement, Broker, TopicState};
 use model::{Topic, permission};
 use rt::Shutdown;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::body::{DataVersion, RegisterBrokerBody};
@@ -33,31 +32,15 @@ const HEARTBEAT_TIMEOUT_MS: i64 = 120_000;
 /// Fields of a request's header.
 type Fields = Vec<(String, String)>;
 
-/// What a name server was told last.
-struct Told {
-    version: DataVersion,
-    /// What clients may do on this broker at most.
-    permission: u32,
-    topics: HashMap<Topic, Arc<TopicState>>,
-}
-
-impl Told {
-    /// What there is to tell now. The version is read first: a topic that changes in between is told again later.
-    fn now(broker: &Broker) -> Self {
-        let version = topics_version(broker);
-        Self { version, permission: broker.permission(), topics: broker.topics_by_name() }
+/// The topics that are new or changed between two announcements; `None` if some are gone, or all have changed.
+fn since<'a>(before: &Announcement, now: &'a Announcement) -> Option<Vec<&'a TopicState>> {
+    if before.permission != now.permission || before.topics.keys().any(|topic| !now.topics.contains_key(topic)) {
+        return None;
     }
-
-    /// The topics that are new or changed since `before`; `None` if some are gone, or all have changed.
-    fn since(&self, before: &Self) -> Option<Vec<&TopicState>> {
-        if before.permission != self.permission || before.topics.keys().any(|topic| !self.topics.contains_key(topic)) {
-            return None;
-        }
-        let is_new = |(topic, state): &(&Topic, &Arc<TopicState>)| {
-            before.topics.get(*topic).is_none_or(|known| !Arc::ptr_eq(known, state))
-        };
-        Some(self.topics.iter().filter(is_new).map(|(_, state)| &**state).collect())
-    }
+    let is_new = |(topic, state): &(&Topic, &Arc<TopicState>)| {
+        before.topics.get(*topic).is_none_or(|known| !Arc::ptr_eq(known, state))
+    };
+    Some(now.topics.iter().filter(is_new).map(|(_, state)| &**state).collect())
 }
 
 /// Who registers, and where.
@@ -112,28 +95,38 @@ impl Registration {
                 rt::sleep(GATHER).await;
                 changed.mark_unchanged();
             }
-            let is_told = self.tell(&server, &mut told).await.inspect_err(trying_again).is_ok();
-            pause = if is_told { PERIOD } else { RETRY_PERIOD };
+            pause = match self.tell(&server, &mut told).await {
+                Ok(change) => {
+                    self.broker.name_server_knows(&server, change);
+                    PERIOD
+                }
+                Err(error) => {
+                    trying_again(&error);
+                    self.broker.name_server_silent(&server);
+                    RETRY_PERIOD
+                }
+            };
         }
+        self.broker.name_server_silent(&server);
         if let Err(error) = self.unregister(&server).await {
             tracing::warn!(%error, "cannot withdraw from a name server; it will notice by itself");
         }
     }
 
-    /// Brings a name server up to date, or gives a sign of life if it is.
-    async fn tell(&self, server: &str, told: &mut Option<Told>) -> Result<(), ClientError> {
+    /// Brings a name server up to date, or gives a sign of life if it is. Returns the change that it knows then.
+    async fn tell(&self, server: &str, told: &mut Option<Announcement>) -> Result<u64, ClientError> {
         // A name server that was restarted does not have what it was told: then all is told again.
         let is_kept = match told {
-            Some(told) => self.has_version(server, &told.version).await?,
+            Some(told) => self.has_version(server, &version_body(told.version)).await?,
             None => false,
         };
-        let before = told.take().filter(|_| is_kept);
-        if before.as_ref().is_some_and(|before| before.version == topics_version(&self.broker)) {
-            *told = before;
-            return Ok(());
+        let mut now = told.take().filter(|_| is_kept);
+        if now.as_ref().is_none_or(|told| told.change != *self.broker.topics_changed().borrow()) {
+            now = Some(self.register(server, now).await?);
         }
-        *told = Some(self.register(server, before).await?);
-        Ok(())
+        let change = now.as_ref().map_or(0, |now| now.change);
+        *told = now;
+        Ok(change)
     }
 
     /// Whether a name server has this version of the topics.
@@ -151,14 +144,14 @@ impl Registration {
     }
 
     /// Tells all topics, or those that changed since `before`.
-    async fn register(&self, server: &str, before: Option<Told>) -> Result<Told, ClientError> {
+    async fn register(&self, server: &str, before: Option<Announcement>) -> Result<Announcement, ClientError> {
         let options = self.broker.options();
-        let now = Told::now(&self.broker);
-        let changed = before.and_then(|before| now.since(&before).filter(|changed| !changed.is_empty()));
+        let now = self.broker.announcement().await;
+        let changed = before.and_then(|before| since(&before, &now).filter(|changed| !changed.is_empty()));
         let is_complete = changed.is_none();
         let topics = changed.unwrap_or_else(|| now.topics.values().map(|state| &**state).collect());
         let mut table = topic_table(topics.into_iter().map(|state| &state.config));
-        table.data_version = now.version;
+        table.data_version = version_body(now.version);
         for topic in table.topic_config_table.values_mut() {
             topic.perm &= (now.permission | permission::INHERIT | permission::PRIORITY) as i32;
         }

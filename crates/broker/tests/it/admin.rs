@@ -152,3 +152,40 @@ fn settings_hold_when_nobody_waits_for_the_answer() {
         assert_eq!(node.broker.setting(Setting::RetentionHours), 7);
     });
 }
+
+#[test]
+fn a_new_topic_waits_for_name_servers_that_answer() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let broker = &node.broker;
+        let creating = async |topic: &str| {
+            let before = broker.now();
+            node.send(topic, "x").await.unwrap();
+            Duration::from_millis((broker.now().0 - before.0) as u64)
+        };
+        let alone = creating("nobody-to-tell").await;
+        assert!(alone < Duration::from_millis(500), "there is nobody to wait for: {alone:?}");
+
+        let told = broker.announcement().await;
+        broker.name_server_knows("a:9876", told.change);
+        broker.name_server_knows("b:9876", told.change);
+        let (teller, mut changed) = (Arc::clone(broker), broker.topics_changed());
+        let telling = rt::spawn(async move {
+            changed.changed().await.unwrap();
+            rt::sleep(Duration::from_millis(250)).await;
+            let told = teller.announcement().await;
+            assert!(told.topics.contains_key("told"));
+            teller.name_server_knows("a:9876", told.change);
+            rt::sleep(Duration::from_millis(250)).await;
+            teller.name_server_silent("b:9876");
+        });
+        let waited = creating("told").await;
+        assert!((500..900).contains(&waited.as_millis()), "until the last that answers: {waited:?}");
+        telling.await.unwrap();
+
+        let waited = creating("slow").await;
+        assert!((1000..1500).contains(&waited.as_millis()), "a name server that hangs is waited for once: {waited:?}");
+        let waited = creating("slower").await;
+        assert!(waited < Duration::from_millis(500), "and not again: {waited:?}");
+    });
+}

@@ -30,13 +30,8 @@ pub(super) fn topic_body(config: &TopicConfig) -> body::TopicConfig {
 
 /// The version of a broker's topics as others read it.
 #[must_use]
-pub(super) fn version_body(version: model::DataVersion) -> DataVersion {
+pub(crate) fn version_body(version: model::DataVersion) -> DataVersion {
     DataVersion { state_version: version.state_version, timestamp: version.timestamp, counter: version.counter }
-}
-
-/// The version of a broker's topics.
-pub(crate) fn topics_version(broker: &Broker) -> DataVersion {
-    version_body(broker.metadata().read().topics_version)
 }
 
 /// Topics without a version.
@@ -73,6 +68,7 @@ pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
         since: PhysicalOffset(0),
     };
     request.broker.put_topic(config).await?;
+    request.broker.name_servers_know_topics().await;
     Ok(Reply::ok())
 }
 
@@ -93,6 +89,7 @@ pub(super) async fn create_list(request: &Request) -> Outcome {
         };
         request.broker.put_topic(config).await?;
     }
+    request.broker.name_servers_know_topics().await;
     Ok(Reply::ok())
 }
 
@@ -119,7 +116,7 @@ pub(super) fn config(request: &Request, header: &Header<'_>) -> Outcome {
 #[must_use]
 fn all_topics(broker: &Broker) -> TopicTable {
     // The version comes first: a topic that changes in between is then told again with the next version, not lost.
-    let data_version = topics_version(broker);
+    let data_version = version_body(broker.metadata().read().topics_version);
     let topics = broker.all_topics();
     TopicTable { data_version, ..topic_table(topics.iter().map(|state| &state.config)) }
 }

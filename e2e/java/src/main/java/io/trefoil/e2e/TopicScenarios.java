@@ -17,6 +17,7 @@ final class TopicScenarios {
         area.add("topic-create-update", TopicScenarios::createUpdate);
         area.add("topic-shrink", TopicScenarios::shrink);
         area.add("topic-route", TopicScenarios::route);
+        area.add("topic-route-at-once", TopicScenarios::routeAtOnce);
         area.add("topic-list", TopicScenarios::topicList);
         area.add("topic-stats", TopicScenarios::stats);
         area.add("topic-delete", TopicScenarios::delete);
@@ -46,6 +47,21 @@ final class TopicScenarios {
             Versioned.checkAttributes(stage, master, topic, Map.of("retention.hours", "24"));
         }
         stage.readAll(topic, 5 * stage.endpoint.masters().size());
+    }
+
+    /** Who creates a topic, or sends to a new one, asks for its route next: it is there. */
+    private static void routeAtOnce(Stage stage) throws Exception {
+        for (int i = 0; i < 10; i++) {
+            String topic = stage.name("created-" + i);
+            for (String master : stage.endpoint.masters()) {
+                stage.admin.createAndUpdateTopicConfig(master, new TopicConfig(topic, 2, 2, Stage.READ_WRITE));
+            }
+            int brokers = stage.admin.examineTopicRouteInfo(topic).getQueueDatas().size();
+            Check.equal(stage.endpoint.masters().size(), brokers, "brokers in the route");
+            String sent = stage.name("sent-" + i);
+            stage.producer.send(new Message(sent, new byte[] {1}));
+            Check.equal(1, stage.admin.examineTopicRouteInfo(sent).getQueueDatas().size(), "brokers in the route");
+        }
     }
 
     private static void createUpdate(Stage stage) throws Exception {
