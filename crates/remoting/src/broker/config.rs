@@ -18,7 +18,7 @@ const CHANGEABLE: [(&str, Setting); 6] = [
     ("autoCreateSubscriptionGroup", Setting::AutoCreateGroups),
 ];
 /// Names that have an option here which takes a restart, or something else that does what they did.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 14] = [
     ("brokerName", "set the option broker-name and restart"),
     ("brokerClusterName", "set the option cluster and restart"),
     ("brokerId", "set the option broker-id and restart"),
@@ -29,6 +29,7 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("flushDiskType", "set the topic attribute flush, or the option flush and restart"),
     ("flushIntervalCommitLog", "set the option flush-interval-ms and restart"),
     ("defaultTopicQueueNums", "set the option default-topic-queues and restart"),
+    ("maxTransferCountOnMessageInMemory", "set the option pull-messages-max and restart"),
     ("deleteWhen", "old messages are removed all day long"),
     ("messageDelayLevel", "the 18 levels are fixed; use a delivery time or the group's retry policy for other delays"),
     ("brokerRole", "replication is not built yet"),
@@ -62,6 +63,7 @@ pub(super) fn get(request: &Request, _: &Header<'_>) -> Outcome {
         Flush::Async => "ASYNC_FLUSH",
     };
     text.push_str(&format!("storePathRootDir={}\nflushDiskType={flush}\n", broker.store().dir().display()));
+    text.push_str(&format!("maxTransferCountOnMessageInMemory={}\n", options.pull_messages_max));
     for (name, value) in FIXED {
         text.push_str(&format!("{name}={value}\n"));
     }

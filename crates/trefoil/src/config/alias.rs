@@ -36,6 +36,7 @@ const ALIASES: &[Alias] = &[
     alias("flushIntervalCommitLog", Name("flush-interval-ms")),
     alias("fileReservedTime", Name("retention-hours")),
     alias("timerMaxDelaySec", Name("timer-delay-max-seconds")),
+    alias("maxTransferCountOnMessageInMemory", Name("pull-messages-max")),
     alias("maxMessageSize", Name("message-bytes-max")),
     alias("autoCreateTopicEnable", Name("auto-create-topics")),
     alias("autoCreateSubscriptionGroup", Name("auto-create-groups")),

@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) client_requests_per_second: Option<u64>,
     /// `None`: no bound.
     pub(crate) cold_read_bytes_per_second: Option<u64>,
+    pub(crate) pull_messages_max: u32,
     pub(crate) frame_bytes_max: usize,
     /// Certificate and key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
@@ -154,6 +155,7 @@ impl From<&Resolved> for Settings {
             client_bytes_per_second: read.positive("client-bytes-per-second"),
             client_requests_per_second: read.positive("client-requests-per-second"),
             cold_read_bytes_per_second: read.positive("cold-read-bytes-per-second"),
+            pull_messages_max: u32::try_from(read.number("pull-messages-max")).unwrap_or(u32::MAX),
             frame_bytes_max: read.size("frame-bytes-max"),
             tls: tls.map(|(cert, key)| (cert.into(), key.into())),
             log_level: read.text("log-level").to_owned(),

@@ -165,6 +165,12 @@ pub(crate) const OPTIONS: &[Spec] = &[
         "Bytes a second that consumers may read of messages no longer in memory while producers send; 0 sets no bound.",
     ),
     option(
+        "pull-messages-max",
+        Kind::Count { min: 1, max: 1024 },
+        "32",
+        "Most messages that one pull brings, however many the consumer asks for.",
+    ),
+    option(
         "frame-bytes-max",
         Kind::Bytes { min: 64 * KIB, max: 128 * MIB },
         "16MiB",

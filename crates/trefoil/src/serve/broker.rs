@@ -160,6 +160,7 @@ fn options(settings: &Settings, advertised: SocketAddr) -> ::broker::Options {
         retention_bytes: settings.retention_bytes,
         disk_reserve_bytes: settings.disk_reserve_bytes,
         cold_read_bytes_per_second: settings.cold_read_bytes_per_second,
+        pull_messages_max: settings.pull_messages_max,
         timer_delay_max: Duration::from_secs(settings.timer_delay_max_seconds),
         ..::broker::Options::new(advertised)
     }
