@@ -1,6 +1,8 @@
 //! Topics as the running broker holds them.
 
 use crate::quota::Quota;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use model::{QueueId, Topic, TopicConfig, permission, system};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -71,10 +73,18 @@ impl TopicState {
     }
 }
 
-/// All topics by name.
+/// All topics by name. A name is hashed once, for the part and for the place in it.
 pub(crate) struct Topics {
     hasher: RandomState,
-    shards: Vec<RwLock<HashMap<Topic, Arc<TopicState>>>>,
+    shards: Vec<RwLock<Shard>>,
+}
+
+type Shard = HashTable<Arc<TopicState>>;
+
+impl TopicState {
+    fn name(&self) -> &str {
+        self.config.topic.as_str()
+    }
 }
 
 impl Topics {
@@ -82,28 +92,38 @@ impl Topics {
         Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 
-    fn shard(&self, name: &str) -> &RwLock<HashMap<Topic, Arc<TopicState>>> {
-        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    /// The lower bits of a hash choose the place in a part.
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicState>> {
-        self.shard(name).read().get(name).cloned()
+        let hash = self.hasher.hash_one(name);
+        self.shard(hash).read().find(hash, |state| state.name() == name).cloned()
     }
 
     pub(crate) fn put(&self, config: TopicConfig, store: &Store) -> Arc<TopicState> {
         let state = Arc::new(TopicState::new(config, store));
-        self.shard(state.config.topic.as_str()).write().insert(state.config.topic.clone(), Arc::clone(&state));
+        let hash = self.hasher.hash_one(state.name());
+        let mut shard = self.shard(hash).write();
+        let rehash = |state: &Arc<TopicState>| self.hasher.hash_one(state.name());
+        match shard.entry(hash, |other| other.name() == state.name(), rehash) {
+            Entry::Occupied(mut old) => *old.get_mut() = Arc::clone(&state),
+            Entry::Vacant(place) => drop(place.insert(Arc::clone(&state))),
+        }
         state
     }
 
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<TopicState>> {
-        self.shard(name).write().remove(name)
+        let hash = self.hasher.hash_one(name);
+        let mut shard = self.shard(hash).write();
+        shard.find_entry(hash, |state| state.name() == name).ok().map(|found| found.remove().0)
     }
 
     /// All topics, in order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<TopicState>> {
         let mut all: Vec<_> =
-            self.shards.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect();
+            self.shards.iter().flat_map(|shard| shard.read().iter().cloned().collect::<Vec<_>>()).collect();
         all.sort_by(|a, b| a.config.topic.cmp(&b.config.topic));
         all
     }
@@ -111,7 +131,7 @@ impl Topics {
     pub(crate) fn by_name(&self) -> HashMap<Topic, Arc<TopicState>> {
         let mut all = HashMap::with_capacity(self.len());
         for shard in &self.shards {
-            all.extend(shard.read().iter().map(|(topic, state)| (topic.clone(), Arc::clone(state))));
+            all.extend(shard.read().iter().map(|state| (state.config.topic.clone(), Arc::clone(state))));
         }
         all
     }
@@ -119,7 +139,7 @@ impl Topics {
     /// Calls for each topic, in no order; no lock is held meanwhile.
     pub(crate) fn each(&self, mut call: impl FnMut(&TopicState)) {
         for shard in &self.shards {
-            let topics: Vec<_> = shard.read().values().cloned().collect();
+            let topics: Vec<_> = shard.read().iter().cloned().collect();
             topics.iter().for_each(|topic| call(topic));
         }
     }

@@ -1,5 +1,7 @@
 //! A message's properties as text: `key 0x01 value 0x02 key 0x01 value 0x02 …`.
 
+use memchr::memchr;
+
 /// Ends a name.
 pub const NAME_END: u8 = 1;
 /// Ends a value; the last one may be missing.
@@ -91,15 +93,15 @@ pub fn is_spent(name: &str) -> bool {
 
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    // Every message that is sent is read by this a few times: bytes are compared, not characters sought.
+    // Every message that is sent is read by this a few times.
     let mut rest = text;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let bytes = rest.as_bytes();
-            let end = bytes.iter().position(|byte| *byte == VALUE_END).unwrap_or(bytes.len());
+            let end = memchr(VALUE_END, bytes).unwrap_or(bytes.len());
             let pair = &rest[..end];
             rest = rest.get(end + 1..).unwrap_or_default();
-            if let Some(name_end) = pair.bytes().position(|byte| byte == NAME_END) {
+            if let Some(name_end) = memchr(NAME_END, pair.as_bytes()) {
                 return Some((&pair[..name_end], &pair[name_end + 1..]));
             }
         }

@@ -29,4 +29,4 @@ pub use code::{Language, RequestCode, ResponseCode, VERSION};
 pub use field::{FieldError, FieldSink};
 pub use frame::{Encoding, FrameError, Limits, RawFrame};
 pub use header::{Fields, Header, HeaderError, Spare};
-pub use writer::FrameWriter;
+pub use writer::{FrameWriter, Name};

@@ -8,6 +8,7 @@ use ::broker::{Broker, Filter, Pull, PullError, PullOutcome, PullStep, Pulled};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
+use wire::name;
 use wire::remoting::frame::{Encoding, RawFrame};
 use wire::remoting::header::Header;
 use wire::remoting::request::PullMessage;
@@ -130,10 +131,10 @@ fn write_pulled(out: &mut BytesMut, asker: Asker, pulled: &Pulled) {
     out.reserve(pulled.bytes() + 512);
     let mut writer = FrameWriter::response(out, asker.encoding, code, asker.opaque);
     writer.remark(remark);
-    writer.field_u64("suggestWhichBrokerId", pulled.suggested_broker);
-    writer.field_u64("nextBeginOffset", pulled.next.0);
-    writer.field_u64("minOffset", pulled.min.0);
-    writer.field_u64("maxOffset", pulled.max.0);
+    writer.field_u64(name!("suggestWhichBrokerId"), pulled.suggested_broker);
+    writer.field_u64(name!("nextBeginOffset"), pulled.next.0);
+    writer.field_u64(name!("minOffset"), pulled.min.0);
+    writer.field_u64(name!("maxOffset"), pulled.max.0);
     writer.finish_detached(pulled.bytes());
     drop(writer);
     if let Err(error) = pulled.gather(out) {

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use wire::name;
 use wire::remoting::frame::{Encoding, RawFrame};
 use wire::remoting::header::Header;
 use wire::remoting::request::SendMessage;
@@ -138,24 +139,24 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
     let id = |place: &Place| MessageId { store_host: host, offset: place.physical_offset }.text();
     let mut writer = FrameWriter::response(out, asker.encoding, ResponseCode::SUCCESS, asker.opaque);
     if receipt.rest.is_empty() {
-        writer.field_plain("msgId", id(&receipt.first).as_str());
+        writer.field_plain(name!("msgId"), id(&receipt.first).as_str());
     } else {
         let mut ids = id(&receipt.first).as_str().to_owned();
         for place in &receipt.rest {
             ids.push(',');
             ids.push_str(id(place).as_str());
         }
-        writer.field_plain("msgId", &ids);
+        writer.field_plain(name!("msgId"), &ids);
     }
-    writer.field_i64("queueId", i64::from(receipt.queue_id.0));
-    writer.field_u64("queueOffset", receipt.first.queue_offset.0);
+    writer.field_i64(name!("queueId"), i64::from(receipt.queue_id.0));
+    writer.field_u64(name!("queueOffset"), receipt.first.queue_offset.0);
     if !asker.unique_key.is_empty() {
         writer.field("transactionId", &unique_keys[asker.unique_key.clone()]);
     }
     if let Some(handle) = &receipt.recall_handle {
-        writer.field_plain("recallHandle", handle);
+        writer.field_plain(name!("recallHandle"), handle);
     }
-    writer.field_plain("MSG_REGION", "DefaultRegion");
-    writer.field_plain("TRACE_ON", "true");
+    writer.field_plain(name!("MSG_REGION"), "DefaultRegion");
+    writer.field_plain(name!("TRACE_ON"), "true");
     writer.finish();
 }

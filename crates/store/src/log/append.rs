@@ -98,6 +98,11 @@ impl Measure {
 }
 
 impl Call {
+    /// Bytes in the log of all its records.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Hands the results over; who asked may be gone.
     pub(crate) fn complete(self) {
         drop(self.sender.send(self.outcome));

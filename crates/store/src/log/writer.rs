@@ -27,7 +27,7 @@ const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often appends that wait for the disk are looked over.
 const OVERDUE_SCAN: Duration = Duration::from_millis(50);
 /// Capacity that the group's buffer keeps when the log is idle.
-const IDLE_BUFFER_BYTES: usize = 256 * 1024;
+const IDLE_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The stage that writes the log.
 pub(crate) struct Writer {
@@ -218,6 +218,8 @@ impl Writer {
         let group = &mut self.group;
         group.number += 1;
         group.bytes.clear();
+        let waiting: u64 = self.calls.iter().map(Call::bytes).sum();
+        group.bytes.reserve(waiting.min(GROUP_BYTES_MAX) as usize);
         group.records = 0;
         self.last_timestamp = self.last_timestamp.max(log.host.clock.now().0);
         group.timestamp = self.last_timestamp;

@@ -13,16 +13,51 @@ use bytes::{BufMut, BytesMut};
 #[cfg(test)]
 mod tests;
 
+/// Room for the header of nearly every answer.
+const HEADER_BYTES_USUAL: usize = 384;
 /// Greatest header that the 24 bits of the mark can tell.
 const HEADER_BYTES_MAX: usize = 0x00FF_FFFF;
 /// Lengths in front of the header, filled in last.
 const PREFIX: [u8; 8] = [0; 8];
+const JSON_BEGIN: &[u8] = b"\0\0\0\0\0\0\0\0{\"code\":";
 /// After the four variable numbers. The name JAVA is deliberate: clients of 4.x decode it into an enum of theirs and
 /// fail on names that they do not know.
 const JSON_LANGUAGE: &[u8] = b",\"language\":\"JAVA\",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":";
 const BINARY_LANGUAGE_JAVA: u8 = 0;
 
+/// The name of a field that has nothing to escape, made by [`name!`](crate::name): it is written in one piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// As it stands between two values: quote, comma, quote, the name, quote, colon, quote.
+    json: &'static str,
+}
+
+impl Name {
+    /// What [`name!`](crate::name) calls.
+    #[doc(hidden)]
+    pub const fn between_values(json: &'static str) -> Self {
+        Self { json }
+    }
+
+    fn text(self) -> &'static str {
+        &self.json[AFTER_A_VALUE..self.json.len() - AFTER_A_VALUE]
+    }
+}
+
+/// A [`Name`](crate::remoting::Name) from its literal: ASCII letters, digits, underscores.
+#[macro_export]
+macro_rules! name {
+    ($name:literal) => {
+        const { $crate::remoting::Name::between_values(concat!("\",\"", $name, "\":\"")) }
+    };
+}
+
+/// Bytes of a [`Name`] that end the value before it; as many begin the value after it.
+const AFTER_A_VALUE: usize = 3;
+
 /// Writes one frame at the end of a buffer.
+///
+/// The values of JSON fields are closed by what comes after them, so that most of a field is one piece.
 ///
 /// End it with one of the `finish` methods, or take it back with [`FrameWriter::abandon`]; otherwise half a frame stays
 /// in the buffer. There is no clean-up on drop, so that the buffer is free again right after the last call.
@@ -58,10 +93,10 @@ impl<'b> FrameWriter<'b> {
     /// says; receivers look at the mark of each frame.
     pub fn begin(buf: &'b mut BytesMut, encoding: Encoding, code: i32, opaque: i32, flag: i32, version: i32) -> Self {
         let start = buf.len();
-        buf.reserve(256);
-        buf.put_slice(&PREFIX);
+        buf.reserve(HEADER_BYTES_USUAL);
         let encoding = match (encoding, i16::try_from(code), i16::try_from(version)) {
             (Encoding::Binary, Ok(code), Ok(version)) => {
+                buf.put_slice(&PREFIX);
                 buf.put_i16(code);
                 buf.put_u8(BINARY_LANGUAGE_JAVA);
                 buf.put_i16(version);
@@ -70,14 +105,14 @@ impl<'b> FrameWriter<'b> {
                 Encoding::Binary
             }
             _ => {
-                buf.put_slice(b"{\"code\":");
-                put_integer(buf, code.into());
+                buf.put_slice(JSON_BEGIN);
+                put_integer(buf, code);
                 buf.put_slice(b",\"flag\":");
-                put_integer(buf, flag.into());
+                put_integer(buf, flag);
                 buf.put_slice(b",\"opaque\":");
-                put_integer(buf, opaque.into());
+                put_integer(buf, opaque);
                 buf.put_slice(JSON_LANGUAGE);
-                put_integer(buf, version.into());
+                put_integer(buf, version);
                 Encoding::Json
             }
         };
@@ -104,63 +139,52 @@ impl<'b> FrameWriter<'b> {
     /// Adds a text field.
     #[inline]
     pub fn field(&mut self, name: &str, value: &str) -> &mut Self {
-        self.name(name, false);
+        let is_first = self.open_fields();
         match self.encoding {
             Encoding::Json => {
+                if !is_first {
+                    self.buf.extend_from_slice(b"\",\"");
+                }
+                put_escaped(self.buf, name);
                 self.buf.extend_from_slice(b"\":\"");
                 put_escaped(self.buf, value);
-                self.buf.put_u8(b'"');
             }
-            Encoding::Binary => {
-                self.buf.put_u32(value.len() as u32);
-                self.buf.extend_from_slice(value.as_bytes());
-            }
+            Encoding::Binary => self.put_binary(name, value),
         }
         self
     }
 
-    /// Adds a text field whose name and value have nothing to escape: digits, letters, separators.
+    /// Adds a text field whose value has nothing to escape: digits, letters, separators.
     #[inline]
-    pub fn field_plain(&mut self, name: &str, value: &str) -> &mut Self {
-        debug_assert!(
-            name.bytes().chain(value.bytes()).all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-        );
-        self.put_plain(name, value.as_bytes());
-        self
-    }
-
-    /// Adds a number field whose name has nothing to escape.
-    #[inline]
-    pub fn field_i64(&mut self, name: &str, value: i64) -> &mut Self {
-        let mut digits = [0; 20];
-        self.put_plain(name, decimal(&mut digits, value));
-        self
-    }
-
-    #[inline]
-    fn put_plain(&mut self, name: &str, value: &[u8]) {
-        self.name(name, true);
+    pub fn field_plain(&mut self, name: Name, value: &str) -> &mut Self {
+        debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
+        let is_first = self.open_fields();
         match self.encoding {
             Encoding::Json => {
-                self.buf.extend_from_slice(b"\":\"");
-                self.buf.extend_from_slice(value);
-                self.buf.put_u8(b'"');
+                self.buf.extend_from_slice(&name.json.as_bytes()[if is_first { AFTER_A_VALUE } else { 0 }..]);
+                self.buf.extend_from_slice(value.as_bytes());
             }
-            Encoding::Binary => {
-                self.buf.put_u32(value.len() as u32);
-                self.buf.extend_from_slice(value);
-            }
+            Encoding::Binary => self.put_binary(name.text(), value),
         }
+        self
+    }
+
+    /// Adds a number field.
+    #[inline]
+    pub fn field_i64(&mut self, name: Name, value: i64) -> &mut Self {
+        self.field_plain(name, itoa::Buffer::new().format(value))
     }
 
     /// Adds a field that counts or positions something. Values beyond `i64::MAX`, which no field has, are clamped.
-    pub fn field_u64(&mut self, name: &str, value: u64) -> &mut Self {
+    pub fn field_u64(&mut self, name: Name, value: u64) -> &mut Self {
         self.field_i64(name, i64::try_from(value).unwrap_or(i64::MAX))
     }
 
-    /// Adds a field that is `true` or `false`.
-    pub fn field_bool(&mut self, name: &str, value: bool) -> &mut Self {
-        self.field(name, if value { "true" } else { "false" })
+    fn put_binary(&mut self, name: &str, value: &str) {
+        self.buf.put_u16(name.len() as u16);
+        self.buf.extend_from_slice(name.as_bytes());
+        self.buf.put_u32(value.len() as u32);
+        self.buf.extend_from_slice(value.as_bytes());
     }
 
     /// Ends the frame without a body; gives its bytes in all.
@@ -218,28 +242,15 @@ impl<'b> FrameWriter<'b> {
         self.remark_at + if self.encoding == Encoding::Binary { 4 } else { 0 }
     }
 
+    /// Begins the fields unless they are begun; whether it did.
     #[inline]
-    fn name(&mut self, name: &str, is_plain: bool) {
-        let first = self.fields_at == 0;
-        if first {
-            self.open_fields();
+    fn open_fields(&mut self) -> bool {
+        if self.fields_at != 0 {
+            return false;
         }
         match self.encoding {
             Encoding::Json => {
-                self.buf.extend_from_slice(if first { b"\"" } else { b",\"" });
-                if is_plain { self.buf.extend_from_slice(name.as_bytes()) } else { put_escaped(self.buf, name) }
-            }
-            Encoding::Binary => {
-                self.buf.put_u16(name.len() as u16);
-                self.buf.extend_from_slice(name.as_bytes());
-            }
-        }
-    }
-
-    fn open_fields(&mut self) {
-        match self.encoding {
-            Encoding::Json => {
-                self.buf.extend_from_slice(b",\"extFields\":{");
+                self.buf.extend_from_slice(b",\"extFields\":{\"");
                 self.fields_at = self.buf.len();
             }
             Encoding::Binary => {
@@ -250,15 +261,14 @@ impl<'b> FrameWriter<'b> {
                 self.buf.put_u32(0);
             }
         }
+        true
     }
 
     fn end_header(&mut self) {
         match self.encoding {
-            Encoding::Json => self.buf.extend_from_slice(if self.fields_at == 0 { b"}" } else { b"}}" }),
+            Encoding::Json => self.buf.extend_from_slice(if self.fields_at == 0 { b"}" } else { b"\"}}" }),
             Encoding::Binary => {
-                if self.fields_at == 0 {
-                    self.open_fields();
-                }
+                self.open_fields();
                 let bytes = (self.buf.len() - self.fields_at - 4) as u32;
                 self.buf[self.fields_at..self.fields_at + 4].copy_from_slice(&bytes.to_be_bytes());
             }
@@ -283,30 +293,10 @@ impl FieldSink for FrameWriter<'_> {
     }
 
     fn integer(&mut self, name: &str, value: i64) {
-        self.field_i64(name, value);
+        self.field(name, itoa::Buffer::new().format(value));
     }
 }
 
-fn put_integer(buf: &mut BytesMut, value: i64) {
-    buf.extend_from_slice(decimal(&mut [0; 20], value));
-}
-
-/// The decimal text of `value`, at the end of `digits`.
-#[inline]
-pub(crate) fn decimal(digits: &mut [u8; 20], value: i64) -> &[u8] {
-    let mut left = value.unsigned_abs();
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        at -= 1;
-        digits[at] = b'-';
-    }
-    &digits[at..]
+fn put_integer(buf: &mut BytesMut, value: i32) {
+    buf.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }

@@ -53,7 +53,8 @@ impl Span {
 impl<'a> Fields<'a> {
     /// No fields yet, of a header with this text.
     #[inline]
-    pub(super) fn of(text: &'a str, list: Vec<(Span, Span)>) -> Self {
+    pub(super) fn of(text: &'a str, mut list: Vec<(Span, Span)>) -> Self {
+        list.reserve(FIELDS_USUAL);
         Self { text, decoded: String::new(), list }
     }
 
@@ -113,9 +114,6 @@ impl<'a> Fields<'a> {
     pub(super) fn push(&mut self, name: Span, value: Span) -> Result<(), HeaderError> {
         if self.list.len() >= FIELDS_MAX {
             return Err(HeaderError::TooManyFields { limit: FIELDS_MAX });
-        }
-        if self.list.capacity() == 0 {
-            self.list.reserve_exact(FIELDS_USUAL);
         }
         self.list.push((name, value));
         Ok(())

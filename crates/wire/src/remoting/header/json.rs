@@ -158,15 +158,15 @@ impl<'a> Scanner<'a> {
             return Ok(false);
         }
         let name = self.at + 1;
-        let name_end = special(bytes, name);
-        if bytes.get(name_end..name_end + 3) != Some(b"\":\"") {
-            return Ok(false);
-        }
+        let name_end = match bytes.get(name..).and_then(|rest| rest.first_chunk::<2>()) {
+            // Sends, by far the most frequent requests, name their fields with one letter.
+            Some([b'a'..=b'z', b'"']) => name + 1,
+            _ => special(bytes, name),
+        };
+        let Some(b"\":\"") = bytes.get(name_end..).and_then(|rest| rest.first_chunk::<3>()) else { return Ok(false) };
         let value = name_end + 3;
         let value_end = special(bytes, value);
-        if bytes.get(value_end..value_end + 3) != Some(b"\",\"") {
-            return Ok(false);
-        }
+        let Some(b"\",\"") = bytes.get(value_end..).and_then(|rest| rest.first_chunk::<3>()) else { return Ok(false) };
         fields.push(Span::plain(name, name_end), Span::plain(value, value_end))?;
         self.at = value_end + 2;
         Ok(true)
