@@ -11,6 +11,7 @@ mod find;
 mod look;
 mod mark;
 mod owner;
+mod reads;
 mod recall;
 pub(crate) mod when;
 

@@ -10,6 +10,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 mod real;
 pub use real::RealDisk;
@@ -55,6 +56,11 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
     /// Room on the file system of `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;
+    /// For how long all reads together had to wait on a simulated disk, where waiting takes no time by itself; nothing on
+    /// a real one.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Holds a lock until it is dropped.

@@ -50,7 +50,13 @@ impl Host {
     /// If the work does.
     pub async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         if self.simulated {
-            return work();
+            let before = self.disk.waited();
+            let done = work();
+            let waited = self.disk.waited().saturating_sub(before);
+            if !waited.is_zero() {
+                crate::sleep(waited).await;
+            }
+            return done;
         }
         match crate::spawn_blocking(work).await {
             Ok(done) => done,

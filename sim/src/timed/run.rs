@@ -16,6 +16,8 @@ use store::{PlantedBug, Store, timer};
 
 /// Folder of the messages.
 const STORE_DIR: &str = "/data/store";
+/// Folder of the log.
+const LOG_DIR: &str = "/data/store/log";
 /// Folder of the index of timed messages.
 const INDEX_DIR: &str = "/data/store/timer";
 /// Folder of topics and groups.
@@ -166,6 +168,11 @@ impl Run {
                     let flipped = disk.flip_below(Path::new(INDEX_DIR)).is_some();
                     self.world.trace().note(format_args!("a bit of the index turns over: {flipped}"));
                 }
+                2 => {
+                    let time = Duration::from_millis(self.random.below(50));
+                    self.world.trace().note(format_args!("a read of the log takes {time:?}"));
+                    disk.slow_reads(LOG_DIR, time);
+                }
                 _ => {}
             }
         }
@@ -174,8 +181,8 @@ impl Run {
     /// The disk refuses something, until the next stop.
     fn harm_disk(&self) {
         let after = self.random.below(20);
-        let path_contains = if self.random.coin() { "/data/store/log" } else { INDEX_DIR }.to_owned();
-        let operation = if self.random.coin() { Operation::Sync } else { Operation::Write };
+        let path_contains = if self.random.coin() { LOG_DIR } else { INDEX_DIR }.to_owned();
+        let operation = [Operation::Sync, Operation::Write, Operation::Read][self.random.index(3)];
         self.world.trace().note(format_args!("{operation:?} of {path_contains} will fail after {after} more"));
         self.node.disk().plan(Fault { operation, path_contains, after });
     }
@@ -183,6 +190,7 @@ impl Run {
     fn stop(&mut self) {
         self.stops += 1;
         self.node.disk().forget_plans();
+        self.node.disk().slow_reads("", Duration::ZERO);
         self.node.crash(if self.random.coin() { Power::Lost } else { Power::Kept });
     }
 

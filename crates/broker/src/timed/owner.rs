@@ -1,16 +1,17 @@
 //! The owner of timed messages: the one task that knows what is pending and ends it.
 //!
-//! It goes round and round: take in what is new in the timer topic, start batches of what is due, load a piece of what
+//! It goes round and round: take in what is new in the timer topic, line up what is due, load a piece of what
 //! is due next, answer, sleep until something happens. What is due comes first, and whatever else it does is cut into
-//! pieces that take about a ms, because what is due waits meanwhile. Batches are handed to the log in the order of their
-//! due times; several wait for the disk at once.
+//! pieces that take about a ms, because what is due waits meanwhile. It never waits for a message of its own topic to be
+//! read: see [`Reads`]. Several batches are read at once, and several wait for the log.
 
 use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
 use super::look::{below_position, list, take_each, take_in, which};
 use super::mark::{self, Ending};
+use super::reads::{Place, Reads, ToRead};
 use super::{Ask, add};
 use crate::Broker;
-use model::QueueOffset;
+use model::{PhysicalOffset, QueueOffset};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Batches whose append is under way.
 const IN_FLIGHT_MAX: usize = 8;
+/// Ends that the owner has not seen yet; whatever has ended then waits.
+const ENDED_MAX: usize = 2 * IN_FLIGHT_MAX;
 /// Records of the timer topic taken in together.
 const TAKE_IN_RECORDS: usize = 1024;
 /// Bytes of them.
@@ -37,6 +40,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 enum Ended {
     /// When it was stored.
     Batch(Started, Result<i64, AppendError>),
+    /// The number of what was to be read.
+    Read(u64, Batch),
     Job(io::Result<Done>),
 }
 
@@ -69,6 +74,7 @@ pub(super) struct Owner {
     asked: mpsc::Receiver<Ask>,
     /// What cannot be answered yet.
     rolling: VecDeque<Rolling>,
+    reads: Reads,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     in_flight: usize,
     /// An append failed: nothing is started until then, in time since the start.
@@ -79,9 +85,9 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(broker: Arc<Broker>, queue: Arc<Queue>, asked: mpsc::Receiver<Ask>) -> Self {
-        let ended = mpsc::channel(IN_FLIGHT_MAX + 2);
-        let (index, rolling, paused_until) = (None, VecDeque::new(), Duration::ZERO);
-        Self { broker, queue, index, asked, rolling, ended, in_flight: 0, paused_until, damage: None }
+        let (index, rolling, reads, paused_until) = (None, VecDeque::new(), Reads::default(), Duration::ZERO);
+        let ended = mpsc::channel(ENDED_MAX);
+        Self { broker, queue, index, asked, rolling, reads, ended, in_flight: 0, paused_until, damage: None }
     }
 
     /// Never ends by itself.
@@ -94,12 +100,16 @@ impl Owner {
         }
     }
 
-    /// Lets all that is under way come to its end, and forgets an index that is damaged.
+    /// Lets what is on its way into the log come to its end, gives up the rest, and forgets an index that is damaged.
     async fn settle(&mut self, is_damaged: bool) {
         while self.in_flight > 0 || self.index.as_ref().is_some_and(Index::is_working) {
             if let Some(ended) = self.ended.1.recv().await {
                 self.end(ended);
             }
+        }
+        let given_up = self.reads.give_up();
+        if let Some(index) = &mut self.index {
+            index.put_back(&given_up);
         }
         if (self.damage.take().is_some() || is_damaged) && self.index.is_some() {
             tracing::warn!("the index of timed messages is damaged; building it anew from the log");
@@ -119,7 +129,7 @@ impl Owner {
         loop {
             self.take_in().await?;
             self.start_job();
-            while self.may_start() && self.deliver().await? {}
+            self.deliver();
             if self.index().needs_load() {
                 self.with_index(Index::load).await?;
             }
@@ -239,27 +249,37 @@ impl Owner {
         self.in_flight < IN_FLIGHT_MAX && !self.is_paused()
     }
 
-    /// Starts one batch of what is due. Says whether there may be more.
-    async fn deliver(&mut self) -> io::Result<bool> {
-        let now = self.broker.now().0;
-        let taken = self.index().take_due(now, BATCH_MESSAGES_MAX);
-        if taken.is_empty() {
-            return Ok(false);
-        }
-        self.start_batch(taken, Ending::Delivered).await?;
-        Ok(true)
-    }
-
-    async fn start_batch(&mut self, taken: Vec<Pending>, ending: Ending) -> io::Result<()> {
-        let (broker, queue) = (Arc::clone(&self.broker), Arc::clone(&self.queue));
-        let bytes_max = self.broker.store().batch_bytes_max() / 2;
-        let batch = self.broker.host().run_blocking(move || deliver::batch(&broker, &queue, taken, ending, bytes_max));
-        let Batch { appends, ended, lost, rest, failure } = batch.await;
-        self.index().put_back(&rest);
-        if !ended.is_empty() {
+    /// Lines up what is due, has it read, and hands what is read to the log.
+    fn deliver(&mut self) {
+        while self.may_start()
+            && let Some((Batch { appends, ended, lost, .. }, ending)) = self.reads.next()
+        {
             self.append(appends, Started { ended, ending, lost, reply: None });
         }
-        failure.map_or(Ok(()), |error| Err(io::Error::other(error)))
+        let now = self.broker.now().0;
+        while !self.is_paused() && self.reads.has_room() {
+            let due = self.index().take_due(now, BATCH_MESSAGES_MAX);
+            if due.is_empty() {
+                break;
+            }
+            let store = self.broker.store();
+            let is_near = |pending: &Pending| store.is_hot(PhysicalOffset(pending.due.position));
+            self.reads.add(due, |pending| if is_near(pending) { Place::Near } else { Place::Far });
+        }
+        let now = self.broker.host().clock.monotonic();
+        while let Some(to_read) = self.reads.start(now) {
+            self.read(to_read);
+        }
+    }
+
+    fn read(&self, ToRead { number, messages, ending }: ToRead) {
+        let (broker, queue, ended) = (Arc::clone(&self.broker), Arc::clone(&self.queue), self.ended.0.clone());
+        let bytes_max = self.broker.store().batch_bytes_max() / 2;
+        rt::spawn(async move {
+            let host = broker.host().clone();
+            let read = move || deliver::batch(&broker, &queue, messages, ending, bytes_max);
+            drop(ended.send(Ended::Read(number, host.run_blocking(read).await)).await);
+        });
     }
 
     fn append(&mut self, appends: Vec<Append>, started: Started) {
@@ -298,18 +318,29 @@ impl Owner {
                 tracing::warn!(%error, "the index of timed messages cannot be written; it stays in memory");
                 self.pause(RETRY_PAUSE);
             }
+            Ended::Read(number, mut batch) => {
+                let mut not_before = Duration::ZERO;
+                if let Some(error) = batch.failure.take() {
+                    tracing::warn!(messages = batch.rest.len(), %error, "timed messages cannot be read now and wait longer");
+                    not_before = self.broker.host().clock.monotonic() + RETRY_PAUSE;
+                }
+                self.reads.done(number, batch, not_before);
+            }
             Ended::Batch(started, result) => {
                 self.in_flight -= 1;
                 match &result {
                     // They are pending until their mark is read back.
                     Ok(stored_at) => self.count(&started, *stored_at),
                     Err(error) => {
-                        self.index().put_back(&started.ended);
                         if matches!(error, AppendError::Busy { .. }) {
                             self.pause(BUSY_PAUSE);
                         } else {
                             tracing::warn!(messages = started.ended.len(), %error, "timed messages wait longer");
                             self.pause(RETRY_PAUSE);
+                        }
+                        match started.ending {
+                            Ending::Delivered => self.reads.again(started.ended.clone(), self.paused_until),
+                            Ending::Cancelled | Ending::Moved => self.index().put_back(&started.ended),
                         }
                     }
                 }
@@ -338,11 +369,12 @@ impl Owner {
     }
 
     fn show(&mut self) {
+        let in_line = self.reads.first_at();
         let index = self.index();
-        let (pending, next) = (index.counts().values().sum(), index.next_at().unwrap_or(0));
+        let (pending, next) = (index.counts().values().sum(), in_line.into_iter().chain(index.next_at()).min());
         let stats = self.broker.timer_stats();
         stats.pending.store(pending, Ordering::Relaxed);
-        stats.next_due_ms.store(next, Ordering::Relaxed);
+        stats.next_due_ms.store(next.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Waits until there is something to do.
@@ -369,14 +401,23 @@ impl Owner {
             // The end of a batch wakes us.
             return SLEEP_MAX;
         }
-        let pause = self.paused_until.saturating_sub(self.broker.host().clock.monotonic());
+        let monotonic = self.broker.host().clock.monotonic();
+        let pause = self.paused_until.saturating_sub(monotonic);
         // Between two passes something must have happened first.
-        if pause.is_zero() && self.rolling.front().is_some_and(|rolling| rolling.after > Due::MIN) {
+        if pause.is_zero()
+            && self.reads.may_move()
+            && self.rolling.front().is_some_and(|rolling| rolling.after > Due::MIN)
+        {
             return Duration::ZERO;
         }
         let now = self.broker.now().0;
         let until_due = |at: i64| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0));
-        index.next_at().map_or(SLEEP_MAX, |at| until_due(at).max(pause).min(SLEEP_MAX))
+        // What is read and has not been handed over waits for the end of a pause, or for an earlier batch, which wakes us.
+        let pauses = (self.reads.has_done() && !pause.is_zero()).then_some(pause);
+        let tries_again = self.reads.tries_again(monotonic).map(|at| at.saturating_sub(monotonic));
+        let next_at = if self.reads.has_room() { index.next_at() } else { None };
+        let due = next_at.map(|at| until_due(at).max(pause));
+        [due, pauses, tries_again].into_iter().flatten().fold(SLEEP_MAX, Duration::min)
     }
 
     /// Takes in all that was stored before now, as far as there is room.
@@ -433,7 +474,7 @@ impl Owner {
         let (below, after) = (rolling.below, rolling.after);
         let (next, position) = self.index().applied();
         let knows_all = position >= below || next >= self.queue.max_offset().0;
-        if !knows_all || !self.may_start() {
+        if !knows_all || self.is_paused() || !self.reads.may_move() {
             return Ok(());
         }
         let look = move |index: &mut Index| {
@@ -446,12 +487,16 @@ impl Owner {
             rolling.found |= is_found;
             rolling.after = last.unwrap_or(Due::MIN);
             if last.is_none() && !std::mem::take(&mut rolling.found) {
-                self.broker.store().keep_from(model::PhysicalOffset(below));
+                self.broker.store().keep_from(PhysicalOffset(below));
                 if let Some(rolling) = self.rolling.pop_front() {
                     rolling.reply.send(()).ok();
                 }
             }
         }
-        if found.is_empty() { Ok(()) } else { self.start_batch(found, Ending::Moved).await }
+        if !found.is_empty() {
+            self.reads.add_moved(found);
+            self.deliver();
+        }
+        Ok(())
     }
 }

@@ -10,12 +10,13 @@ use model::{Topic, TopicConfig};
 use rt::sim::{Fault, Operation, Power, SimHost, World};
 use rt::{Shutdown, ShutdownTrigger};
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Flush, Store, timer};
 
 /// Small, so that few messages go all ways.
+const HOT_BYTES: u64 = 256 << 10;
 const TIMER_LIMITS: timer::Limits = timer::Limits {
     flush_items: 128,
     memory_items_max: 512,
@@ -61,7 +62,7 @@ impl Node {
         let (stop, shutdown): (_, Shutdown) = ShutdownTrigger::new();
         let starting = async move {
             let options = store::Options { segment_bytes: 4 << 20, flush, ..store::Options::new("/data") };
-            let store_options = store::Options { timer: TIMER_LIMITS, ..options };
+            let store_options = store::Options { timer: TIMER_LIMITS, hot_bytes: HOT_BYTES, ..options };
             let (store, _) = Store::open(&host, store_options).unwrap();
             let metadata = Metadata::open(&host, Path::new("/data"), cluster::metadata::Options::default()).unwrap();
             let mut options = Options::new("10.0.0.1:10911".parse().unwrap());
@@ -90,6 +91,28 @@ impl Node {
     /// Deletes the index of timed messages, as somebody may while the broker is down.
     pub(crate) fn delete_timer_index(&self) {
         self.machine.disk().wipe(Path::new("/data/timer"));
+    }
+
+    /// Fills the log until all that is in it lies in its first file, and far back. That file's path.
+    pub(crate) async fn bury(&self) -> String {
+        self.create("filler", 1).await;
+        for _ in 0..6 {
+            self.send("filler", &"x".repeat(1 << 20)).await.unwrap();
+        }
+        let is_log = |path: &&PathBuf| path.starts_with("/data/log");
+        let files = self.machine.disk().files();
+        files.iter().map(|(path, _)| path).filter(is_log).min().unwrap().display().to_string()
+    }
+
+    /// Each read of a file takes so long from now on.
+    pub(crate) fn slow_reads(&self, path: &str, time: Duration) {
+        self.machine.disk().slow_reads(path, time);
+    }
+
+    /// The next read of a file fails.
+    pub(crate) fn fail_read(&self, path: &str) {
+        let fault = Fault { operation: Operation::Read, path_contains: path.to_owned(), after: 0 };
+        self.machine.disk().plan(fault);
     }
 
     /// The next such operation on the journal of the metadata fails.

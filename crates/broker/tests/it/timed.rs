@@ -203,3 +203,88 @@ fn retention_moves_what_still_waits() {
         assert!(node.broker.recall("t", &handle).await.is_err());
     });
 }
+
+#[test]
+fn a_slow_read_delays_no_other_topic_and_no_send() {
+    run(51, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("far", 1).await;
+        node.create("near", 1).await;
+        let far: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+        let due = at(&world, 10_000);
+        for body in &far {
+            node.send_with("far", body, &due).await.unwrap();
+        }
+        let file = node.bury().await;
+        node.send_with("near", "with them", &due).await.unwrap();
+        node.send_with("far", "last", &at(&world, 10_100)).await.unwrap();
+        rt::sleep(Duration::from_secs(9)).await;
+        node.slow_reads(&file, Duration::from_millis(100));
+        rt::sleep(Duration::from_millis(1_200)).await;
+        assert!(bodies(&node, "far").await.is_empty(), "a batch of 128 takes 12 seconds to read");
+        for nth in 0..50 {
+            let before = rt::Clock::monotonic(world.clock());
+            node.send_with("near", &nth.to_string(), &at(&world, 100)).await.unwrap();
+            assert!(rt::Clock::monotonic(world.clock()) - before < Duration::from_millis(50), "a send waited");
+            rt::sleep(Duration::from_millis(20)).await;
+        }
+        rt::sleep(Duration::from_millis(200)).await;
+        let near = arrived(&node, "near").await;
+        assert_eq!(near.len(), 51);
+        for (body, late) in near {
+            assert!((0..=50).contains(&late), "{body} is {late} ms late");
+        }
+        rt::sleep(Duration::from_secs(60)).await;
+        node.slow_reads(&file, Duration::ZERO);
+        let mut expected = far;
+        expected.push("last".to_owned());
+        assert_eq!(bodies(&node, "far").await, expected, "in the order of their times, each once");
+    });
+}
+
+#[test]
+fn a_message_that_cannot_be_read_now_delays_no_other_topic_and_comes_later() {
+    run(52, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("far", 1).await;
+        node.create("near", 1).await;
+        for body in ["1", "2"] {
+            node.send_with("far", body, &at(&world, 5_000)).await.unwrap();
+        }
+        let file = node.bury().await;
+        node.send_with("near", "near", &at(&world, 5_000)).await.unwrap();
+        rt::sleep(Duration::from_secs(4)).await;
+        node.fail_read(&file);
+        rt::sleep(Duration::from_millis(1_200)).await;
+        let near = arrived(&node, "near").await;
+        assert!((0..=50).contains(&near[0].1), "{near:?}");
+        assert!(bodies(&node, "far").await.is_empty());
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "far").await, ["1", "2"]);
+    });
+}
+
+#[test]
+fn a_crash_during_slow_reads_loses_and_doubles_nothing() {
+    run(53, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("far", 1).await;
+        let all: Vec<String> = (0..1_600).map(|n| n.to_string()).collect();
+        let (sent, due) = (rt::Clock::monotonic(world.clock()), at(&world, 60_000));
+        for body in &all {
+            node.send_with("far", body, &due).await.unwrap();
+        }
+        let file = node.bury().await;
+        node.slow_reads(&file, Duration::from_millis(20));
+        let mut some = 0;
+        while some == 0 {
+            assert!(rt::Clock::monotonic(world.clock()) - sent < Duration::from_secs(90));
+            rt::sleep(Duration::from_secs(1)).await;
+            some = bodies(&node, "far").await.len();
+        }
+        assert!(some < 1_600, "the first batches came, the next ones are being read");
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(60)).await;
+        assert_eq!(bodies(&node, "far").await, all);
+    });
+}

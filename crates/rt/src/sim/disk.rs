@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Space of a new disk, in bytes.
 const CAPACITY_DEFAULT: u64 = 1 << 40;
@@ -63,6 +64,9 @@ struct State {
     is_dead: bool,
     capacity: u64,
     plan: FaultPlan,
+    /// How long a read of a path that contains this text takes.
+    slow: Option<(String, Duration)>,
+    waited: Duration,
     counters: Counters,
 }
 
@@ -87,6 +91,8 @@ impl SimDisk {
             is_dead: false,
             capacity: CAPACITY_DEFAULT,
             plan: FaultPlan::default(),
+            slow: None,
+            waited: Duration::ZERO,
             counters: Counters::default(),
         })))
     }
@@ -120,6 +126,12 @@ impl SimDisk {
     /// Sets the odds of faults from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.0.lock().plan.odds = faults;
+    }
+
+    /// Lets each read of paths that contain this text take so long, for those who read by
+    /// [`Host::run_blocking`](crate::Host::run_blocking); a time of zero ends it.
+    pub fn slow_reads(&self, path_contains: &str, time: Duration) {
+        self.0.lock().slow = (!time.is_zero()).then(|| (path_contains.to_owned(), time));
     }
 
     /// Lets one coming operation fail.
@@ -195,6 +207,14 @@ impl SimDisk {
 }
 
 impl State {
+    fn wait_for(&mut self, path: &Path) {
+        if let Some((text, time)) = &self.slow
+            && path.to_string_lossy().contains(text)
+        {
+            self.waited += *time;
+        }
+    }
+
     fn used(&self) -> u64 {
         self.names.live().filter_map(|(_, id)| self.inodes.get(&id)).map(Inode::len).sum()
     }

@@ -7,6 +7,7 @@ use parking_lot::MutexGuard;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) struct Mount {
     pub(super) disk: SimDisk,
@@ -144,6 +145,10 @@ impl Disk for Mount {
     fn space(&self, _path: &Path) -> io::Result<Space> {
         Ok(self.enter()?.space())
     }
+
+    fn waited(&self) -> Duration {
+        self.enter().map_or(Duration::ZERO, |state| state.waited)
+    }
 }
 
 impl File for SimFile {
@@ -151,6 +156,7 @@ impl File for SimFile {
         let state = &mut *self.disk.enter(self.generation)?;
         state.begin(Operation::Read, &self.path, at, buf.len() as u64)?;
         state.counters.reads += 1;
+        state.wait_for(&self.path);
         Ok(state.inode(self.inode)?.read(buf, at))
     }
 
