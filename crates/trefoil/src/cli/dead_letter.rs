@@ -2,6 +2,7 @@
 
 mod read;
 mod resend;
+mod turn;
 
 use super::output::{print, progress, show, table};
 use super::remote::{Cluster, masters_of};

@@ -108,6 +108,11 @@ impl Cluster {
         self.host.clock.now().0
     }
 
+    /// Time since some moment; it never goes back.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.host.clock.monotonic()
+    }
+
     /// A random number.
     pub(super) fn random(&self) -> u64 {
         self.host.random.next_u64()

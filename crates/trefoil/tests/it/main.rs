@@ -20,7 +20,10 @@ struct Node {
 
 impl Node {
     fn start(data: &Path) -> Self {
-        let mut command = serve(data);
+        Self::start_with(&mut serve(data))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
@@ -197,6 +200,58 @@ fn dead_letters_go_back_to_their_group_once() {
     node.check_fails(&format!("dead-letter export g --file {}", file.display()), "cannot create");
     assert_eq!(std::fs::read_to_string(&file).unwrap().matches("\"origin_topic\":\"t\"").count(), 3);
     node.stop();
+}
+
+#[test]
+fn two_resends_at_once_resend_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let died: String = (0..200).map(|n| format!("letter {n}\n")).collect();
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("produce %DLQ%g --queue 0 --property RETRY_TOPIC=t", &died, &["200 messages stored"]);
+    let resend = || node.run(&["dead-letter", "resend", "g", "--all", "--yes"], "");
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(resend)).collect();
+        for run in runs {
+            let (succeeded, text) = run.join().unwrap();
+            assert!(succeeded || text.contains("another command resends dead letters of this group"), "{text}");
+        }
+    });
+    node.check("dead-letter resend g --all --yes", "", &["0 resent, 200 left out"]);
+    node.check("topic show %RETRY%g --output json", "", &["\"messages\": 200"]);
+    node.stop();
+}
+
+#[test]
+fn what_waits_and_what_died_is_found_at_every_broker() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let node = Node::start(first.path());
+    let mut command = serve(second.path());
+    command.args(["--roles", "broker", "--broker-name", "broker-b"]);
+    let _second = Node::start_with(command.args(["--nameserver-addresses", node.address("nameserver")]));
+    for (broker, body) in [("broker-a", "one"), ("broker-b", "two")] {
+        node.check(&format!("topic create of-{broker} --queues 1 --broker {broker}"), "", &[broker]);
+        let timed = format!("produce of-{broker} {body} --key {body} --property TIMER_DELAY_SEC=300");
+        node.check(&timed, "", &[broker]);
+    }
+    node.check("timer list", "", &["broker-a", "broker-b"]);
+    for (broker, body) in [("broker-a", "one"), ("broker-b", "two")] {
+        let of = format!("timer list --key {body}");
+        let names = ["id", "recall_handle", "offset_id"].map(|name| node.field(&of, name));
+        for name in &names {
+            node.check(&format!("timer show {name}"), "", &[broker, &format!("\n{body}\n")]);
+        }
+        node.check(&format!("timer cancel {}", names[if body == "one" { 1 } else { 2 }]), "", &["cancelled"]);
+    }
+    node.check("timer list", "", &["no message waits"]);
+
+    node.check("group create g", "", &["'g' is set", "broker-b"]);
+    node.check("topic create %DLQ%g --queues 1", "", &["broker-b"]);
+    node.check("produce %DLQ%g one two --property RETRY_TOPIC=of-broker-a", "", &["broker-a", "broker-b"]);
+    node.check("dead-letter list", "", &["g      2", "broker-a,broker-b"]);
+    node.check("dead-letter show g", "", &["one", "two"]);
+    node.check("dead-letter resend g --all --yes", "", &["broker-a/0#0", "broker-b/0#0", "2 resent"]);
+    node.check("dead-letter resend g --all --yes", "", &["0 resent, 2 left out"]);
 }
 
 #[test]

@@ -107,6 +107,16 @@ impl<'a> DeadLetters<'a> {
         Ok(Self { cluster, group, topic, brokers })
     }
 
+    /// Their topic.
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The brokers that have some.
+    pub(super) fn masters(&self) -> impl Iterator<Item = &Master> {
+        self.brokers.iter().map(|(master, _)| master)
+    }
+
     /// Hands over those that are meant, until it is told to stop. An id that none has is an error, after all others.
     pub(super) async fn each(
         &self,

@@ -4,9 +4,11 @@
 //! message that is sent back: consumers see it under that topic, and no other group gets it. It has all its deliveries
 //! before it once more. It says which dead letter it was ([`properties::DLQ_RESENT_FROM`]); by that a second resend of
 //! the same dead letter is noticed and not done. The dead letter itself stays where it is until retention deletes it.
+//! Commands that resend take [turns](super::turn).
 
 use super::Which;
 use super::read::{DeadLetters, Letter, Meant};
+use super::turn::Turn;
 use crate::cli::output::{progress, show, table};
 use crate::cli::remote::Cluster;
 use crate::cli::{Format, Target, time};
@@ -76,8 +78,10 @@ pub(super) async fn run(command: &Resend) -> anyhow::Result<()> {
     if meant.ids.is_empty() && !command.yes {
         return preview(&dead, &meant, command).await;
     }
+    let mut turn = Turn::take(&dead).await?;
     let (mut outcomes, mut totals, bar) = (Vec::new(), Totals::default(), progress(0));
     let all = dead.each(&meant, async |letter| {
+        turn.hold().await?;
         let outcome = resend_one(&dead, &letter, command.again).await;
         bar.inc(1);
         let outcome = match outcome {
@@ -88,6 +92,9 @@ pub(super) async fn run(command: &Resend) -> anyhow::Result<()> {
             }
         };
         totals.resent += u64::from(outcome.resent);
+        if outcome.resent {
+            turn.resent(letter);
+        }
         if command.target.output == Format::Json || outcomes.len() < SHOWN_MAX || !outcome.resent {
             outcomes.push(outcome);
         }
@@ -95,9 +102,10 @@ pub(super) async fn run(command: &Resend) -> anyhow::Result<()> {
     });
     let all = all.await;
     bar.finish_and_clear();
+    let ended = turn.end().await;
     totals.left_out = outcomes.iter().filter(|outcome| !outcome.resent).count() as u64 - totals.failed;
     show(command.target.output, &outcomes, || text(&outcomes, &totals))?;
-    all?;
+    all.and(ended)?;
     match totals.failed {
         0 => Ok(()),
         failed => bail!("{failed} dead letters are not resent; what is resent is not resent again by the same command"),
