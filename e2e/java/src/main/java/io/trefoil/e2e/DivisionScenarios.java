@@ -23,6 +23,8 @@ final class DivisionScenarios {
         area.add("division-rolling", DivisionScenarios::rolling);
         area.add("division-return", DivisionScenarios::returns);
         area.add("division-retry", DivisionScenarios::retry);
+        area.add("division-broadcast", DivisionScenarios::broadcast);
+        area.add("division-topics-overlap", DivisionScenarios::overlap);
     }
 
     private static Set<String> send(Stage stage, String topic, String tag, int from) throws Exception {
@@ -165,5 +167,55 @@ final class DivisionScenarios {
         if (stage.endpoint.keepsDividedGroups()) {
             Check.equal(Set.of("a0"), a.bodies(), "what the other member got");
         }
+    }
+
+    /** Members that broadcast get all that they asked for; those that share lose nothing to them. */
+    private static void broadcast(Stage stage) throws Exception {
+        String topic = stage.topic("t", 4);
+        Collected all = new Collected();
+        Collected a = new Collected();
+        Collected b = new Collected();
+        broadcasting(stage, topic, "*", all);
+        broadcasting(stage, topic, "a", a);
+        stage.collect("g", topic, "b", b);
+        awaitMembers(stage, 3);
+        Set<String> wantedA = send(stage, topic, "a", 0);
+        Set<String> wantedB = send(stage, topic, "b", 0);
+        Set<String> both = new TreeSet<>(wantedA);
+        both.addAll(wantedB);
+        expect(stage, both, all);
+        expect(stage, wantedA, a);
+        expect(stage, wantedB, b);
+    }
+
+    private static void broadcasting(Stage stage, String topic, String filter, Collected seen) throws Exception {
+        DefaultMQPushConsumer consumer = stage.push("g");
+        Versioned.broadcast(consumer);
+        consumer.subscribe(topic, filter);
+        consumer.registerMessageListener(Stage.listening(seen));
+        consumer.start();
+    }
+
+    /** Two members share one topic, and each has another one for itself. */
+    private static void overlap(Stage stage) throws Exception {
+        String shared = stage.topic("shared", 4);
+        String one = stage.topic("one", 2);
+        String two = stage.topic("two", 2);
+        Collected first = new Collected();
+        Collected second = new Collected();
+        for (Object[] member : new Object[][] {{one, first}, {two, second}}) {
+            DefaultMQPushConsumer consumer = stage.push("g");
+            consumer.subscribe(shared, "*");
+            consumer.subscribe((String) member[0], "*");
+            consumer.registerMessageListener(Stage.listening((Collected) member[1]));
+            consumer.start();
+        }
+        awaitMembers(stage, 2);
+        Set<String> wantedShared = send(stage, shared, "s", 0);
+        Set<String> wantedOne = send(stage, one, "x", 0);
+        Set<String> wantedTwo = send(stage, two, "y", 0);
+        expect(stage, wantedShared, first, second);
+        expect(stage, wantedOne, first);
+        expect(stage, wantedTwo, second);
     }
 }

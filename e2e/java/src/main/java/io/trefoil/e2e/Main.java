@@ -77,6 +77,7 @@ public final class Main {
         NamespaceScenarios.list(new Scenario.Area("namespaces", all));
         DivisionScenarios.list(new Scenario.Area("divisions", all));
         ScaleScenarios.list(new Scenario.Area("scale", all));
+        AdminScenarios.list(new Scenario.Area("admin", all));
         ClusterScenarios.list(new Scenario.Area("cluster", all));
         BoundScenarios.list(new Scenario.Area(BoundScenarios.AREA, all));
         Map<String, Scenario> byName = new LinkedHashMap<>();

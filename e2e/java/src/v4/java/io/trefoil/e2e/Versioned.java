@@ -117,4 +117,8 @@ final class Versioned {
             return attributes;
         }
     }
+
+    /** Administration that only 5.x clients know. */
+    static void listAdmin(Scenario.Area area) {
+    }
 }

@@ -96,4 +96,77 @@ final class Versioned {
         group.setAttributes(changes);
         return group;
     }
+
+    /** Administration that only 5.x clients know. */
+    static void listAdmin(Scenario.Area area) {
+        area.add("admin-replicas", Versioned::replicas);
+        area.add("admin-many-groups", Versioned::manyGroups);
+        area.add("admin-many-topics", Versioned::manyTopics);
+        area.add("admin-query-by-tag", Versioned::queryByTag);
+        area.add("admin-forbidden", Versioned::forbidden);
+        area.add("admin-cold-reads", Versioned::coldReads);
+    }
+
+    private static void replicas(Stage stage) throws Exception {
+        stage.producer.send(new org.apache.rocketmq.common.message.Message(stage.topic("t", 1), Stage.bytes("m")));
+        var status = stage.admin.getBrokerHAStatus(stage.endpoint.masters().get(0));
+        Check.that(status.isMaster(), "not a master");
+        Check.that(status.getMasterCommitLogMaxOffset() > 0, "end of the log: " + status.getMasterCommitLogMaxOffset());
+        Check.equal(0, status.getInSyncSlaveNums(), "replicas in sync");
+        Check.that(status.getHaConnectionInfo().isEmpty(), "connected replicas");
+    }
+
+    private static void manyGroups(Stage stage) throws Exception {
+        String master = stage.endpoint.masters().get(0);
+        var first = group(stage.name("first"));
+        first.setRetryMaxTimes(3);
+        var second = group(stage.name("second"));
+        second.setConsumeEnable(false);
+        stage.admin.createAndUpdateSubscriptionGroupConfigList(master, java.util.List.of(first, second));
+        var seen = stage.admin.examineSubscriptionGroupConfig(master, stage.name("first"));
+        Check.equal(3, seen.getRetryMaxTimes(), "retries of the first group");
+        Check.that(!stage.admin.examineSubscriptionGroupConfig(master, stage.name("second")).isConsumeEnable(), "the second group is on");
+    }
+
+    private static void manyTopics(Stage stage) throws Exception {
+        String master = stage.endpoint.masters().get(0);
+        var topics = java.util.List.of(new TopicConfig(stage.name("one"), 3, 3, 6), new TopicConfig(stage.name("two"), 2, 2, 6));
+        stage.admin.createAndUpdateTopicConfigList(master, topics);
+        for (TopicConfig topic : topics) {
+            var seen = stage.admin.examineTopicConfig(master, topic.getTopicName());
+            Check.equal(topic.getReadQueueNums(), seen.getReadQueueNums(), "queues of " + topic.getTopicName());
+        }
+    }
+
+    private static void queryByTag(Stage stage) throws Exception {
+        String topic = stage.topic("t", 2);
+        for (int i = 0; i < 6; i++) {
+            stage.producer.send(new org.apache.rocketmq.common.message.Message(topic, i % 2 == 0 ? "even" : "odd", Stage.bytes("m" + i)));
+        }
+        java.util.Set<String> bodies = new java.util.TreeSet<>();
+        Check.eventuallyAnswers("messages with a tag", () -> {
+            var found = stage.admin.queryMessage(stage.endpoint.cluster(), topic, "odd", 32, 0, Long.MAX_VALUE, "T", null);
+            found.getMessageList().forEach(message -> bodies.add(new String(message.getBody())));
+            return bodies.size() == 3;
+        });
+        Check.equal(Set.of("m1", "m3", "m5"), bodies, "messages with the tag");
+    }
+
+    private static void forbidden(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        String master = stage.endpoint.masters().get(0);
+        stage.admin.createAndUpdateSubscriptionGroupConfig(master, group(stage.name("g")));
+        for (boolean readable : new boolean[] {false, true}) {
+            stage.admin.updateAndGetGroupReadForbidden(master, stage.name("g"), topic, readable);
+            var seen = stage.admin.updateAndGetGroupReadForbidden(master, stage.name("g"), topic, null);
+            Check.equal(readable, seen.getReadable(), "whether the group may read the topic");
+        }
+    }
+
+    private static void coldReads(Stage stage) throws Exception {
+        String master = stage.endpoint.masters().get(0);
+        String info = stage.admin.getColdDataFlowCtrInfo(master);
+        Check.that(info.contains("runtimeTable") && info.contains("configTable"), "information on cold reads: " + info);
+        Facts.note("read ahead mode 0: " + stage.admin.setCommitLogReadAheadMode(master, "0"));
+    }
 }
