@@ -285,12 +285,6 @@ impl Broker {
         self.topics.all()
     }
 
-    /// All topics, those of the system included, in no order.
-    #[must_use]
-    pub fn topics_by_name(&self) -> HashMap<Topic, Arc<TopicState>> {
-        self.topics.by_name()
-    }
-
     /// How many topics there are.
     #[must_use]
     pub fn topic_count(&self) -> usize {
@@ -335,8 +329,10 @@ impl Broker {
         &self.retaining
     }
 
-    /// Topics, or what clients may do with them, have changed.
-    pub(crate) fn tell_name_servers(&self) {
+    /// This topic is new or changed; `None`: a topic is gone, or what clients may do with all of them has changed. The
+    /// caller holds `changing`.
+    pub(crate) fn tell_name_servers(&self, topic: Option<Topic>) {
+        self.audience.note(topic);
         self.topics_changed.send_modify(|version| *version += 1);
     }
 
@@ -441,8 +437,9 @@ impl Broker {
             None => self.store.positions().written,
         };
         self.metadata.propose(Change::TopicSet(config.clone())).await?;
+        let topic = config.topic.clone();
         self.topics.put(config, &self.store);
-        self.tell_name_servers();
+        self.tell_name_servers(Some(topic));
         Ok(())
     }
 
@@ -473,7 +470,7 @@ impl Broker {
             .map_err(failed)?;
         self.metadata.propose(Change::TopicDeleted(topic)).await.map_err(failed)?;
         self.topics.remove(name);
-        self.tell_name_servers();
+        self.tell_name_servers(None);
         Ok(())
     }
 }

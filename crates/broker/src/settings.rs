@@ -161,7 +161,7 @@ impl Broker {
             self.settings().set(*setting, *value);
             tracing::info!(setting = setting.name(), ?value, "changed by an operator");
         }
-        self.tell_name_servers();
+        self.tell_name_servers(None);
         Ok(())
     }
 

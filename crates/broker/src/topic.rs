@@ -5,7 +5,6 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use model::{QueueId, Topic, TopicConfig, permission, system};
 use parking_lot::RwLock;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -122,18 +121,13 @@ impl Topics {
 
     /// All topics, in order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<TopicState>> {
-        let mut all: Vec<_> =
-            self.shards.iter().flat_map(|shard| shard.read().iter().cloned().collect::<Vec<_>>()).collect();
+        let mut all = self.unordered();
         all.sort_by(|a, b| a.config.topic.cmp(&b.config.topic));
         all
     }
 
-    pub(crate) fn by_name(&self) -> HashMap<Topic, Arc<TopicState>> {
-        let mut all = HashMap::with_capacity(self.len());
-        for shard in &self.shards {
-            all.extend(shard.read().iter().map(|state| (state.config.topic.clone(), Arc::clone(state))));
-        }
-        all
+    pub(crate) fn unordered(&self) -> Vec<Arc<TopicState>> {
+        self.shards.iter().flat_map(|shard| shard.read().iter().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// Calls for each topic, in no order; no lock is held meanwhile.

@@ -8,8 +8,8 @@ use crate::broker::{topic_table, version_body};
 use crate::client::{Client, ClientError};
 use crate::nameserver::FIELD_COMPLETE;
 use crate::server::{Call, Response};
-use ::broker::{Announcement, Broker, TopicState};
-use model::{Topic, permission};
+use ::broker::Broker;
+use model::permission;
 use rt::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,23 +24,17 @@ const PERIOD: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// How long a name server may take.
 const TIMEOUT: Duration = Duration::from_secs(6);
-/// Time to wait after a change of topics, so that changes that come together are told together.
-const GATHER: Duration = Duration::from_millis(5);
 /// Time after which name servers that have not heard of this broker forget it.
 const HEARTBEAT_TIMEOUT_MS: i64 = 120_000;
 
 /// Fields of a request's header.
 type Fields = Vec<(String, String)>;
 
-/// The topics that are new or changed between two announcements; `None` if some are gone, or all have changed.
-fn since<'a>(before: &Announcement, now: &'a Announcement) -> Option<Vec<&'a TopicState>> {
-    if before.permission != now.permission || before.topics.keys().any(|topic| !now.topics.contains_key(topic)) {
-        return None;
-    }
-    let is_new = |(topic, state): &(&Topic, &Arc<TopicState>)| {
-        before.topics.get(*topic).is_none_or(|known| !Arc::ptr_eq(known, state))
-    };
-    Some(now.topics.iter().filter(is_new).map(|(_, state)| &**state).collect())
+/// What a name server was told last.
+#[derive(Clone, Copy)]
+struct Told {
+    change: u64,
+    version: model::DataVersion,
 }
 
 /// Who registers, and where.
@@ -85,15 +79,12 @@ impl Registration {
         let mut changed = self.broker.topics_changed();
         let (mut told, mut pause) = (None, Duration::ZERO);
         loop {
-            let topics_changed = tokio::select! {
+            // Changes that come while one is told are told together, next.
+            tokio::select! {
                 biased;
                 () = shutdown.wait() => break,
-                () = rt::sleep(pause) => false,
-                changed = changed.changed() => changed.is_ok(),
-            };
-            if topics_changed {
-                rt::sleep(GATHER).await;
-                changed.mark_unchanged();
+                () = rt::sleep(pause) => {}
+                _ = changed.changed() => {}
             }
             pause = match self.tell(&server, &mut told).await {
                 Ok(change) => {
@@ -114,19 +105,18 @@ impl Registration {
     }
 
     /// Brings a name server up to date, or gives a sign of life if it is. Returns the change that it knows then.
-    async fn tell(&self, server: &str, told: &mut Option<Announcement>) -> Result<u64, ClientError> {
+    async fn tell(&self, server: &str, told: &mut Option<Told>) -> Result<u64, ClientError> {
         // A name server that was restarted does not have what it was told: then all is told again.
-        let is_kept = match told {
-            Some(told) => self.has_version(server, &version_body(told.version)).await?,
-            None => false,
+        let kept = match *told {
+            Some(told) => self.has_version(server, &version_body(told.version)).await?.then_some(told),
+            None => None,
         };
-        let mut now = told.take().filter(|_| is_kept);
-        if now.as_ref().is_none_or(|told| told.change != *self.broker.topics_changed().borrow()) {
-            now = Some(self.register(server, now).await?);
-        }
-        let change = now.as_ref().map_or(0, |now| now.change);
-        *told = now;
-        Ok(change)
+        let now = match kept {
+            Some(told) if told.change == *self.broker.topics_changed().borrow() => told,
+            _ => self.register(server, kept.map(|told| told.change)).await?,
+        };
+        *told = Some(now);
+        Ok(now.change)
     }
 
     /// Whether a name server has this version of the topics.
@@ -143,14 +133,11 @@ impl Registration {
         Ok(answer.fields.iter().any(|(name, value)| name == "changed" && value == "false"))
     }
 
-    /// Tells all topics, or those that changed since `before`.
-    async fn register(&self, server: &str, before: Option<Announcement>) -> Result<Announcement, ClientError> {
+    /// Tells all topics, or those that are new or changed after the change `since`.
+    async fn register(&self, server: &str, since: Option<u64>) -> Result<Told, ClientError> {
         let options = self.broker.options();
-        let now = self.broker.announcement().await;
-        let changed = before.and_then(|before| since(&before, &now).filter(|changed| !changed.is_empty()));
-        let is_complete = changed.is_none();
-        let topics = changed.unwrap_or_else(|| now.topics.values().map(|state| &**state).collect());
-        let mut table = topic_table(topics.into_iter().map(|state| &state.config));
+        let now = self.broker.announcement(since).await;
+        let mut table = topic_table(now.topics.iter().map(|state| &state.config));
         table.data_version = version_body(now.version);
         for topic in table.topic_config_table.values_mut() {
             topic.perm &= (now.permission | permission::INHERIT | permission::PRIORITY) as i32;
@@ -172,10 +159,10 @@ impl Registration {
         };
         let fields = |out: &mut Fields| {
             header.write(out);
-            out.push((FIELD_COMPLETE.to_owned(), is_complete.to_string()));
+            out.push((FIELD_COMPLETE.to_owned(), now.is_complete.to_string()));
         };
         self.ask(server, RequestCode::REGISTER_BROKER, fields, &body).await?;
-        Ok(now)
+        Ok(Told { change: now.change, version: now.version })
     }
 
     async fn unregister(&self, server: &str) -> Result<(), ClientError> {
