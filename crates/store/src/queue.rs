@@ -256,7 +256,9 @@ impl Queue {
                     return Err(no_offset(next, self.min_offset().0, end));
                 }
                 Ok(0) => {
-                    let position = self.log.runs.position_after(&self.topic, self.id, next).unwrap_or(self.log.min());
+                    let in_memory = || self.state.lock().tail.front().map(|spot| spot.physical);
+                    let after = self.log.runs.position_after(&self.topic, self.id, next).or_else(in_memory);
+                    let position = after.unwrap_or_else(|| self.log.written());
                     return Err(self
                         .log
                         .damaged(position, "a message before this position is lost in a damaged part of the log"));

@@ -67,6 +67,8 @@ pub(crate) struct Found {
     pub(crate) last_timestamp: i64,
 }
 
+const REBUILD: &str = "build the index anew from the log in";
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |error| OpenError::Io { action, path, error }
@@ -97,12 +99,23 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     create_dir(disk, &log_dir)?;
     create_dir(disk, &index_dir)?;
     let mut recovered = Recovered::default();
-    let mut segments = open_segments(disk, &log_dir, &options, &mut recovered)?;
+    // Runs cover only what was on disk, so the log once reached at least as far as they do.
+    let durable = match options.truncate_to {
+        None => chain::reach(disk, &index_dir).map_err(failed("read", &index_dir))?,
+        Some(_) => 0,
+    };
+    let mut segments = open_segments(disk, &log_dir, &options, durable, &mut recovered)?;
     let start = segments.first().map_or(0, |segment| segment.start);
     let files_end = segments.last().map_or(0, |segment| segment.end());
     let wanted_end = options.truncate_to.map_or(files_end, |to| to.0.clamp(start, files_end));
 
     let mut chain = chain::choose(disk, &index_dir, start..wanted_end).map_err(failed("read", &index_dir))?;
+    let missing = retain::not_removed(disk, &log_dir, &chain.orphans).map_err(failed("list", &log_dir))?;
+    recovered.damages.extend(missing.into_iter().map(|part| Damage {
+        position: PhysicalOffset(part.start),
+        until: PhysicalOffset(part.end),
+        reason: format!("the file of the log that began there is missing from {}", log_dir.display()),
+    }));
     // What is read now must not be lost later: runs and readers build on it.
     // Syncing a log that was just created can wait for the first append.
     let is_new = segments.iter().all(|segment| segment.is_new());
@@ -115,7 +128,7 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     let parts = Parts { disk, index_dir: &index_dir, options: &options, segments: &segments };
     for gap in std::mem::take(&mut chain.gaps) {
         recovered.scanned_bytes += gap.end - gap.start;
-        let rebuilt = parts.rebuild(gap, &mut recovered).map_err(failed("read", &log_dir))?;
+        let rebuilt = parts.rebuild(gap, &mut recovered).map_err(failed(REBUILD, &index_dir))?;
         chain.runs.extend(rebuilt);
     }
     chain.runs.sort_by_key(|run| run.header.from);
@@ -128,7 +141,7 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     recovered.damages.append(&mut collector.damages);
     let (from, mut last_timestamp) = (collector.from, collector.last_timestamp);
     let rest = collector.into_rest();
-    let table = parts.table(&mut chain.runs, &mut recovered).map_err(failed("read", &index_dir))?;
+    let table = parts.table(&mut chain.runs, &mut recovered).map_err(failed(REBUILD, &index_dir))?;
     cut(disk, &log_dir, &mut segments, &walked, wanted_end < files_end, &mut recovered)?;
 
     let active = segments.last().cloned().ok_or_else(|| OpenError::Io {
@@ -204,6 +217,7 @@ fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     options: &Options,
+    durable: u64,
     recovered: &mut Recovered,
 ) -> Result<Vec<Arc<Segment>>, OpenError> {
     let names = disk.list(dir).map_err(failed("list", dir))?;
@@ -224,8 +238,11 @@ fn open_segments(
         segments.push(Arc::new(segment));
     }
     for (number, part) in flaws {
-        let walk = Walk { segments: &segments[number..], durable: 0 };
-        if !walk.was_durable(part.start + SEGMENT_HEADER_LEN).map_err(failed("read", dir))? {
+        // Each file is on disk before the one after it exists.
+        let has_gap = part.start < segments[number].start;
+        let was_settled = has_gap || number + 1 < segments.len();
+        let walk = Walk { segments: &segments[number..], durable };
+        if !was_settled && !walk.was_durable(part.start + SEGMENT_HEADER_LEN).map_err(failed("read", dir))? {
             // The machine stopped before this was on disk, so nobody was told of anything from here on.
             remove_segments(disk, dir, segments.drain(number..).rev())?;
             break;
@@ -242,6 +259,16 @@ fn open_segments(
     if let Some(start) = beyond {
         remove_segments(disk, dir, segments.drain(..))?;
         return Ok(vec![Arc::new(first_segment(disk, dir, options, start)?)]);
+    }
+    let end = segments.last().map_or(0, |last| last.end());
+    if end < durable {
+        // What was there is lost; but its positions and queue offsets must not be given out twice.
+        segments.push(Arc::new(first_segment(disk, dir, options, durable)?));
+        recovered.damages.push(Damage {
+            position: PhysicalOffset(end),
+            until: PhysicalOffset(durable),
+            reason: format!("the index knows more of the log: its last file is missing from {}", dir.display()),
+        });
     }
     if segments.is_empty() {
         let start = starts.first().copied().unwrap_or(0);
@@ -282,6 +309,8 @@ fn cut(
     let Some(active) = segments.last() else { return Ok(()) };
     let end = walked.end.max(active.start + SEGMENT_HEADER_LEN);
     let has_garbage = walk::clear_behind(active, end).map_err(failed("clear the end of", &active.path))?;
+    // The zeros that were read there would count as data at the next start, and more of them at each further one.
+    active.release(end..active.end());
     if has_garbage || has_files || walked.is_batch_torn {
         let reason = match (is_asked_for, walked.flaw) {
             (true, None) => "the options say where to cut it".to_owned(),

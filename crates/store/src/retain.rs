@@ -15,7 +15,7 @@
 //! ```
 
 use crate::log::read::io_error;
-use crate::log::segment::Segment;
+use crate::log::segment::{self, Segment};
 use crate::run::write::QueueTable;
 use crate::run::{self, index_dir};
 use crate::stats::add;
@@ -124,6 +124,20 @@ pub(crate) fn find_removals(disk: &dyn Disk, log_dir: &Path) -> io::Result<Remov
     Ok(Removals(left.map(|name| Removal { path: log_dir.join(name), given_back: 0 }).collect()))
 }
 
+/// Those of the parts before the start of the log that are in none of the segments that retention took.
+pub(crate) fn not_removed(disk: &dyn Disk, log_dir: &Path, parts: &[Range<u64>]) -> io::Result<Vec<Range<u64>>> {
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut taken = Vec::new();
+    for name in disk.list(log_dir)? {
+        if let Some(start) = name.strip_suffix(REMOVED_SUFFIX).and_then(segment::start_of) {
+            taken.push(start..start + disk.open(&log_dir.join(&name))?.len()?);
+        }
+    }
+    Ok(parts.iter().filter(|part| !taken.iter().any(|taken| taken.contains(&part.start))).cloned().collect())
+}
+
 /// Gives back the next part of what retention removed; true if there is more.
 pub(crate) fn give_back(shared: &Shared) -> Result<bool, ReadError> {
     let disk = &*shared.log.host.disk;
@@ -161,7 +175,9 @@ fn expired(shared: &Shared, retention: &Retention) -> Vec<Arc<Segment>> {
         if retention.bytes_max.is_some_and(|max| kept_bytes >= max) {
             return true;
         }
-        let within = runs.iter().filter(|run| segment.start <= run.header.from && run.header.to <= segment.end());
+        // No run reaches over the start of a segment; over its end it may, if the file was made shorter.
+        let part = segment.start..segment.end().max(segment.start + 1);
+        let within = runs.iter().filter(|run| part.contains(&run.header.from));
         let newest_time = within.map(|run| run.header.max_time).max().unwrap_or(i64::MAX);
         newest_time < retention.before && !is_kept_longer(segment, newest_time)
     };

@@ -48,7 +48,13 @@ pub(crate) fn take(shared: &Shared, start: u64) -> io::Result<Segment> {
     let mut prepared = shared.prepared.0.lock();
     match prepared.take() {
         Some(segment) if segment.start == start => Ok(segment),
-        _ => create(shared, start),
+        _ => {
+            let log = &shared.log;
+            if let Some(last) = log.segments.load().last() {
+                last.settle(&*log.host.disk).inspect_err(|error| log.set_poison(&last.path, error))?;
+            }
+            create(shared, start)
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Log {
             }
             let gathered = match segment {
                 Some(segment) => self.gather_one(segment, entry, &mut window, out),
-                None => Err(self.no_record(position)),
+                None => Err(self.damaged(position, "the file of the log that held the message is missing")),
             };
             if let Err(error) = gathered {
                 out.truncate(before);

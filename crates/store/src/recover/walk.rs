@@ -18,6 +18,13 @@ use std::sync::Arc;
 /// Bytes searched at once for the next entry.
 const SEARCH_LEN: u64 = 1024 * 1024;
 const HEADER: u64 = HEADER_LEN as u64;
+/// Bytes compared with zeros at once: most of what lies behind the end of the log is nothing else.
+const BLOCK_LEN: usize = 4096;
+const ZEROS: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(BLOCK_LEN).all(|block| *block == ZEROS[..block.len()])
+}
 
 /// Takes what is found, in order.
 pub(crate) trait Visit {
@@ -201,7 +208,9 @@ impl<'a> Walk<'a> {
 fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
     /// Where version and kind stand in a header.
     const MARK_AT: usize = 14;
-    bytes.windows(2).enumerate().filter(|(_, pair)| *pair == [1, 1]).filter_map(|(at, _)| at.checked_sub(MARK_AT))
+    let blocks = (0..bytes.len()).step_by(BLOCK_LEN).map(|from| from..bytes.len().min(from + BLOCK_LEN));
+    let marks = blocks.filter(|block| !is_zero(&bytes[block.clone()])).flatten();
+    marks.filter(|at| bytes[*at..].starts_with(&[1, 1])).filter_map(|at| at.checked_sub(MARK_AT))
 }
 
 /// Writes what a file holds from a position on once more.
@@ -213,7 +222,7 @@ pub(crate) fn write_again(segment: &Segment, from: u64) -> io::Result<()> {
         let mut at = data.start.max(from);
         while at < data.end {
             let bytes = segment.read(at, SEARCH_LEN.min(data.end - at) as usize)?.into_owned();
-            if bytes.iter().any(|byte| *byte != 0) {
+            if !is_zero(&bytes) {
                 segment.file.write_at(&bytes, at - segment.start)?;
             }
             at += (bytes.len() as u64).max(1);
@@ -230,7 +239,7 @@ pub(crate) fn clear_behind(segment: &Segment, end: u64) -> io::Result<bool> {
         let mut at = data.start.max(end);
         while at < data.end {
             let bytes = segment.read(at, SEARCH_LEN.min(data.end - at) as usize)?.into_owned();
-            if bytes.iter().any(|byte| *byte != 0) {
+            if !is_zero(&bytes) {
                 found = true;
                 segment.file.write_at(&vec![0; bytes.len()], at - segment.start)?;
             }
@@ -241,4 +250,24 @@ pub(crate) fn clear_behind(segment: &Segment, end: u64) -> io::Result<bool> {
         segment.file.sync()?;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_looked_for_wherever_they_may_begin() {
+        let check = |marks: &[usize], expected: &[usize]| {
+            let mut bytes = vec![0; 3 * BLOCK_LEN + 100];
+            marks.iter().for_each(|at| bytes[*at..*at + 2].fill(1));
+            assert_eq!(candidates(&bytes).collect::<Vec<_>>(), expected, "{marks:?}");
+        };
+        check(&[], &[]);
+        check(&[13], &[]);
+        check(&[14], &[0]);
+        check(&[BLOCK_LEN - 1], &[BLOCK_LEN - 15]);
+        check(&[BLOCK_LEN], &[BLOCK_LEN - 14]);
+        check(&[20, 3 * BLOCK_LEN + 98], &[6, 3 * BLOCK_LEN + 84]);
+    }
 }

@@ -75,6 +75,56 @@ fn places(dir: &Path) -> Vec<(PathBuf, u64)> {
         .collect()
 }
 
+/// The files of the log that hold messages.
+fn used_files(dir: &Path) -> Vec<PathBuf> {
+    let mut used: Vec<_> = places(dir).into_iter().map(|(path, _)| path).collect();
+    used.dedup();
+    used
+}
+
+#[tokio::test]
+async fn a_missing_last_file_is_reported_and_its_offsets_are_not_given_out_again() {
+    let remove = |path: &PathBuf| fs::remove_file(path).unwrap();
+    let empty = |path: &PathBuf| fs::write(path, []).unwrap();
+    for (name, harm) in [("removed", &remove as &dyn Fn(&PathBuf)), ("emptied", &empty)] {
+        for is_spare_kept in [true, false] {
+            let dir = filled().await;
+            let used = used_files(dir.path());
+            harm(used.last().unwrap());
+            if !is_spare_kept {
+                files(dir.path(), "log").iter().filter(|path| *path > used.last().unwrap()).for_each(remove);
+            }
+            for round in 0..3 {
+                let (store, recovered) = open(small(dir.path()));
+                assert!(!recovered.damages.is_empty(), "{name} {is_spare_kept} {round}");
+                assert!(!lost(&store).is_empty(), "{name} {is_spare_kept} {round}");
+                let sent = send(&store, "t", 0, b"after").await;
+                assert_eq!(sent.queue_offset.0, u64::from(MESSAGES / 3) + round, "{name} {is_spare_kept}");
+                if round == 1 {
+                    store.close().await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_first_file_is_reported_unless_retention_took_it() {
+    let dir = filled().await;
+    fs::remove_file(&used_files(dir.path())[0]).unwrap();
+    let (store, recovered) = open(small(dir.path()));
+    assert_eq!(recovered.damages[0].position.0, 0);
+    assert!(queue(&store, "t", 0).min_offset().0 > 0);
+
+    let dir = filled().await;
+    let (store, _) = open(small(dir.path()));
+    store.retain(&Retention { before: i64::MAX, ..Retention::default() }).unwrap();
+    store.close().await;
+    drop(store);
+    let (_, recovered) = open(small(dir.path()));
+    assert_eq!(recovered.damages, []);
+}
+
 #[tokio::test]
 async fn damage_of_the_log_is_reported_at_its_place_when_read() {
     let dir = filled().await;
