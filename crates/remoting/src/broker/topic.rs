@@ -44,6 +44,14 @@ fn refuse(remark: impl ToString) -> Reply {
     Reply::error(ResponseCode::INVALID_PARAMETER, remark)
 }
 
+/// Filters are the same for both kinds, as in the original.
+fn check_filter_type(name: &str) -> Result<(), Reply> {
+    match name {
+        "SINGLE_TAG" | "MULTI_TAG" => Ok(()),
+        _ => Err(refuse(format!("topicFilterType is '{name}'; it must be SINGLE_TAG or MULTI_TAG"))),
+    }
+}
+
 fn count(name: &str, value: i32) -> Result<u32, Reply> {
     u32::try_from(value).map_err(|_| refuse(format!("{name} is {value}; it must not be negative")))
 }
@@ -55,6 +63,7 @@ fn attributes_of(request: &Request, topic: &str) -> Attributes {
 pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::CreateTopic::parse(&header.fields)?;
     let topic = Topic::new(ask.topic).map_err(refuse)?;
+    check_filter_type(ask.topic_filter_type)?;
     let mut attributes = attributes_of(request, ask.topic);
     attributes::change_by_text(ask.attributes.unwrap_or(""), &mut attributes)?;
     let config = TopicConfig {

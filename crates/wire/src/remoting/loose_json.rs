@@ -34,16 +34,23 @@ pub enum BodyError {
     /// Not JSON in any dialect.
     #[error("body is not JSON: {0}")]
     Syntax(#[from] LooseError),
+    /// A list, where fields have names. It would pass for a body whose fields are all absent.
+    #[error("body has an unexpected shape: a list, expected an object")]
+    List,
     /// JSON, but not of the wanted shape.
     #[error("body has an unexpected shape: {0}")]
     Shape(#[from] serde_json::Error),
 }
 
-/// Reads a body in either dialect. Keys that are objects come as their JSON text, as `queue_map` wants them.
+/// Reads a body, which is an object, in either dialect. Keys that are objects come as their JSON text, as `queue_map` wants them.
 ///
 /// # Errors
 /// [`BodyError`] when the body is no JSON or of another shape than `T`.
 pub fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        normalise(body)?;
+        return Err(BodyError::List);
+    }
     // Nearly all bodies are strict JSON, and no loose text passes for strict with another meaning.
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);

@@ -44,6 +44,10 @@ pub enum RegistrationError {
     },
 }
 
+fn list(body: &[u8]) -> Result<Vec<String>, BodyError> {
+    Ok(serde_json::from_slice(&loose_json::normalise(body)?)?)
+}
+
 /// Reads a registration. `compressed` is the header field, `version` that of the sender. An empty body registers the
 /// broker without topics.
 ///
@@ -65,7 +69,7 @@ pub fn decode(body: &[u8], compressed: bool, version: i32) -> Result<RegisterBro
         wrapper.topic_config_table.insert(topic.topic_name.clone(), topic);
     }
     let servers = parts.sized("the filter servers")?;
-    let filter_server_list = if servers == b"null" { Vec::new() } else { loose_json::from_slice(servers)? };
+    let filter_server_list = if servers == b"null" { Vec::new() } else { list(servers)? };
     if version >= VERSION_QUEUE_MAPPING && parts.at < plain.len() {
         for _ in 0..parts.word("the mapping count")? {
             let mapping: Opaque = loose_json::from_slice(parts.sized("a queue mapping")?)?;

@@ -58,6 +58,16 @@ fn values_come_in_another_dress() {
 }
 
 #[test]
+fn a_list_is_no_object_without_fields() {
+    let check = |body: &str, expected: &str| {
+        assert_eq!(from_slice::<LockBatch>(body.as_bytes()).expect_err(body).to_string(), expected);
+    };
+    check("[]", "body has an unexpected shape: a list, expected an object");
+    check(" [\"group\",\"client\"]", "body has an unexpected shape: a list, expected an object");
+    check("[", "body is not JSON: ends after 1 bytes inside a value");
+}
+
+#[test]
 fn both_loose_shapes_are_written() {
     let queue = MessageQueue { broker_name: "a".into(), queue_id: 7, topic: "T".into() };
     let body = ResetOffsetBody { offset_table: [(queue, 5)].into() };
