@@ -87,6 +87,7 @@ impl Table {
             self.live.remove(from.cluster, from.address);
             return Ok((Registered::default(), Vec::new()));
         }
+        self.displace(from);
         let known_version = self.live.get(from.cluster, from.address).map(|live| live.version);
         let (is_new_replica, lowest_before) = self.put_replica(from);
         let broker = &self.view.brokers[from.broker_name];
@@ -114,11 +115,31 @@ impl Table {
         Ok((self.master_of(from), effects))
     }
 
+    /// Cluster and address of another replica that has this name and id.
+    fn holder(&self, from: &Registration<'_>) -> Option<(String, String)> {
+        let broker = self.view.brokers.get(from.broker_name)?;
+        let holder = broker.addresses.get(&from.broker_id).filter(|holder| *holder != from.address)?;
+        Some((broker.cluster.clone(), holder.clone()))
+    }
+
+    /// Whoever has this name and id at another address has it no longer: should it live, it must register anew.
+    fn displace(&mut self, from: &Registration<'_>) {
+        let Some((cluster, holder)) = self.holder(from) else { return };
+        if self.live.remove(&cluster, &holder).is_some() {
+            tracing::warn!(
+                broker = from.broker_name,
+                id = from.broker_id,
+                address = from.address,
+                displaced = holder,
+                "a broker takes the place of another one with its name and id; if both live, give each its own name"
+            );
+        }
+    }
+
     /// Whether another address holds this name and id by a newer epoch.
     fn is_outdated(&self, from: &Registration<'_>, wrapper: &TopicTable) -> bool {
-        let holder = self.view.brokers.get(from.broker_name).and_then(|broker| broker.addresses.get(&from.broker_id));
-        let Some(holder) = holder.filter(|holder| *holder != from.address) else { return false };
-        let epoch = self.live.get(from.cluster, holder).map(|live| live.version.state_version);
+        let Some((cluster, holder)) = self.holder(from) else { return false };
+        let epoch = self.live.get(&cluster, &holder).map(|live| live.version.state_version);
         epoch.is_some_and(|epoch| epoch > wrapper.data_version.state_version)
     }
 

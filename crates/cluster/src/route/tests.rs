@@ -185,6 +185,22 @@ fn an_address_has_one_number_and_a_newer_epoch_wins() {
 }
 
 #[test]
+fn a_broker_that_was_displaced_by_its_namesake_comes_back_when_it_shows_life() {
+    let mut table = Table::default();
+    let first = Told { connection: 1, is_complete: true, ..told("b", 0, "h1:1", 1, &["t"]) };
+    let second = Told { connection: 2, is_complete: true, ..told("b", 0, "h2:1", 1, &["u"]) };
+    first.to(&mut table, SECOND);
+    second.to(&mut table, SECOND);
+    assert_eq!((brokers_of(&table, "t").len(), brokers_of(&table, "u").len()), (0, 1));
+    table.connection_closed(2);
+    assert_eq!(brokers_of(&table, "u").len(), 0);
+    let (is_changed, _) = table.is_changed("c", "h1:1", &first.version(), 1, 2 * SECOND);
+    assert!(is_changed, "it is not told that it must register again");
+    first.to(&mut table, 2 * SECOND);
+    assert_eq!(brokers_of(&table, "t").len(), 1);
+}
+
+#[test]
 fn zones_see_their_own_and_what_has_no_master() {
     let mut table = Table::default();
     Told { zone: Some("a"), ..told("b1", 0, "h1:1", 1, &["t", "u"]) }.to(&mut table, SECOND);
