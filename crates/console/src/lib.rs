@@ -2,6 +2,7 @@
 //!
 //! It has no logic of its own: roles hand it [`Health`] and [`Metrics`]. Start at [`Server`].
 
+mod bounded;
 mod metrics;
 mod server;
 

@@ -1,12 +1,13 @@
 //! The listener and its few paths.
 
+use crate::bounded::{Bounded, Open};
 use crate::metrics::{Metrics, Page};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use rt::{Host, Shutdown, Stream};
+use rt::{Host, Shutdown};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Server {
             .fallback(not_found)
             .with_state(self.sources);
         let ended = shutdown.clone();
-        let serving = axum::serve(Incoming(self.listener), router);
+        let serving = axum::serve(Incoming(self.listener, Open::default()), router);
         let serving = serving.with_graceful_shutdown(async move { shutdown.wait().await });
         let overdue = async move {
             ended.wait().await;
@@ -121,10 +122,10 @@ async fn not_found(uri: Uri) -> impl IntoResponse {
 }
 
 /// Our listener as axum wants it.
-struct Incoming(Box<dyn rt::Listener>);
+struct Incoming(Box<dyn rt::Listener>, Open);
 
 impl axum::serve::Listener for Incoming {
-    type Io = Box<dyn Stream>;
+    type Io = Bounded;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -132,7 +133,10 @@ impl axum::serve::Listener for Incoming {
             match self.0.accept().await {
                 Ok(stream) => {
                     let peer = stream.peer_addr();
-                    return (stream, peer);
+                    match self.1.admit(stream) {
+                        Some(stream) => return (stream, peer),
+                        None => tracing::warn!(%peer, "too many HTTP connections; closed"),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an HTTP connection");
@@ -192,5 +196,30 @@ mod tests {
         check(&host, addr, "/x", "404", "/metrics\n").await;
         trigger.fire();
         serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn connections_without_a_question_do_not_pile_up() {
+        let host = Host::real();
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(&host, addr, Arc::new(NotYet), Vec::new()).await.unwrap();
+        let addr = server.local_addr();
+        let (_trigger, shutdown) = rt::ShutdownTrigger::new();
+        rt::spawn(server.serve(shutdown));
+        let mut silent = Vec::new();
+        for _ in 0..256 {
+            silent.push(host.net.connect(addr).await.unwrap());
+        }
+        let mut refused = host.net.connect(addr).await.unwrap();
+        assert!(matches!(refused.read(&mut [0; 9]).await, Ok(0) | Err(_)));
+        drop(silent);
+        let mut answer = String::new();
+        while answer.is_empty() {
+            let mut stream = host.net.connect(addr).await.unwrap();
+            // It is closed at once until the others are seen to be gone.
+            drop(stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await);
+            drop(stream.read_to_string(&mut answer).await);
+        }
+        assert!(answer.ends_with("live\n"), "{answer}");
     }
 }
