@@ -8,6 +8,7 @@
 
 mod deliver;
 mod find;
+mod levels;
 mod look;
 mod mark;
 mod owner;
@@ -113,7 +114,8 @@ impl Broker {
     pub(crate) async fn run_timers(self: Arc<Self>) {
         let asked = self.timed().asked.lock().take();
         if let (Ok(queue), Some(asked)) = (self.timer_queue(), asked) {
-            Owner::new(self, queue, asked).run().await;
+            let owner = Owner::new(Arc::clone(&self), Arc::clone(&queue), asked);
+            tokio::join!(levels::adopt(&self, &queue), owner.run());
         }
     }
 

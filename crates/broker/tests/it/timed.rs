@@ -1,8 +1,10 @@
 use crate::node::{Node, publish, seen};
 use broker::{RecallError, TimerFilter};
-use model::{QueueOffset, properties};
+use model::record::{Draft, body_crc};
+use model::{QueueId, QueueOffset, Topic, properties};
 use rt::sim::{World, run};
 use std::time::Duration;
+use store::{Append, Wait};
 
 fn at(world: &World, delay_ms: i64) -> String {
     let due = rt::Clock::now(world.clock()).0 + delay_ms;
@@ -47,6 +49,48 @@ fn messages_come_in_the_order_of_their_times_and_none_early() {
         for (body, late) in arrived {
             assert!((0..=50).contains(&late), "{body} is {late} ms late");
         }
+    });
+}
+
+/// A message as the first version stored it: in the schedule topic, to wait for its level.
+async fn store_as_the_first_version(node: &Node, level: u32, body: &str) {
+    let queue = node.broker.store().queue(&Topic::from_stored("SCHEDULE_TOPIC_XXXX"), QueueId(level - 1));
+    let body = body.as_bytes().to_vec();
+    let draft = Draft {
+        topic: queue.topic().clone(),
+        queue_id: queue.id(),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 1,
+        born_host: node.broker.options().advertised,
+        store_host: node.broker.options().advertised,
+        reconsume_times: 1,
+        prepared_transaction_offset: 0,
+        body_crc: body_crc(&body),
+        body: body.into(),
+        properties: format!("DELAY\u{1}{level}\u{2}REAL_TOPIC\u{1}t\u{2}REAL_QID\u{1}0\u{2}"),
+    };
+    let append = Append { queue, draft, wait: Wait::Policy, joined: false };
+    node.broker.store().append(vec![append]).unwrap().await.remove(0).unwrap();
+}
+
+#[test]
+fn what_the_first_version_delayed_is_delivered_once() {
+    run(47, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for (level, body) in [(2, "5 s"), (1, "1 s"), (3, "10 s"), (2, "5 s too")] {
+            store_as_the_first_version(&node, level, body).await;
+        }
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(4)).await;
+        assert_eq!(bodies(&node, "t").await, ["1 s"]);
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "t").await, ["1 s", "5 s", "5 s too"]);
+        let node = node.power_cycle_after(Duration::from_secs(60)).await;
+        rt::sleep(Duration::from_secs(1)).await;
+        assert_eq!(bodies(&node, "t").await, ["1 s", "5 s", "5 s too", "10 s"]);
     });
 }
 
