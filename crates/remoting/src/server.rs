@@ -152,7 +152,8 @@ impl Server {
             match accepted {
                 Ok(stream) => self.admit(stream, &shutdown),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    let open = self.open.load(Ordering::Acquire);
+                    tracing::warn!(%error, open, "cannot accept a connection; if too many files are open, raise their limit (ulimit -n)");
                     rt::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -63,6 +63,7 @@ pub(crate) async fn start_broker(host: Host, ip: IpAddr, names: IpAddr, options:
     anyhow::ensure!(recovered.damages.is_empty(), "damage that nobody did: {:?}", recovered.damages);
     let metadata = Metadata::open(&host, METADATA_DIR, metadata::Options::default())?;
     let broker = Broker::new(host.clone(), store, metadata, broker::Options::new(addr));
+    broker.settle_offsets().await?;
     let door = Arc::new(BrokerDoor::new(Arc::clone(&broker)));
     let server = Server::bind(&host, addr, server::Options::default(), None, door).await?;
     let (trigger, shutdown) = ShutdownTrigger::new();

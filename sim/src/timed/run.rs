@@ -85,6 +85,7 @@ async fn start(
     settings.retention_bytes = Some(retention_bytes);
     settings.timer_delay_max = Duration::from_millis(DELAY_MAX_MS);
     let broker = Broker::new(host, store, metadata, settings);
+    broker.settle_offsets().await?;
     let (trigger, shutdown): (_, Shutdown) = ShutdownTrigger::new();
     rt::spawn(Arc::clone(&broker).run(shutdown));
     broker.put_topic(TopicConfig::new(Topic::from_stored(TOPIC), 1)).await?;

@@ -144,6 +144,30 @@ impl Broker {
         self.metadata().advance(group, queue.topic(), queue.id(), offset);
     }
 
+    /// Brings offsets that lie beyond the end of their queue back to it, before anybody is served: so much of the log was
+    /// lost (an asynchronous flush and a power failure, or damage). Left there, a group would pass over what is stored at
+    /// those offsets next. Durable when it is done.
+    ///
+    /// # Errors
+    /// [`OffsetError::Metadata`].
+    pub async fn settle_offsets(&self) -> Result<(), OffsetError> {
+        let mut entries = Vec::new();
+        for group in self.metadata().groups_with_offsets() {
+            for (topic, id, offset) in self.metadata().offsets_of_group(&group) {
+                let end = self.store().known_queue(&topic, id).map_or(QueueOffset(0), |queue| queue.max_offset());
+                if offset > end {
+                    tracing::warn!(%group, %topic, queue = %id, %offset, %end, "the log has lost messages that a group has consumed; it goes on at the end");
+                    entries.push((group.clone(), topic, id, end));
+                }
+            }
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let reset = self.metadata().reset("the log ends before them", entries).await;
+        reset.map(drop).map_err(|error| OffsetError::Metadata(error.to_string()))
+    }
+
     /// Waits until every offset remembered so far is durable.
     ///
     /// # Errors

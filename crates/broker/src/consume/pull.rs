@@ -109,10 +109,31 @@ impl Pulled {
         self.bytes
     }
 
+    /// Bytes of memory that it takes while it waits to be sent.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// Whether the messages are in memory, so that [`Pulled::gather`] does not wait for the disk.
     #[must_use]
     pub fn is_hot(&self) -> bool {
         self.entries.first().is_none_or(|entry| self.store.is_hot(entry.physical))
+    }
+
+    /// The same with only the messages before the first one that cannot be read; `None` if that is the first. A group is to
+    /// have all of them before it comes to the damaged place. May block on the disk.
+    #[must_use]
+    pub fn before_damage(&self) -> Option<Self> {
+        let mut scratch = BytesMut::new();
+        let is_readable = |entry: &&Entry| {
+            scratch.clear();
+            self.store.gather(std::slice::from_ref(*entry), &mut scratch).is_ok()
+        };
+        let entries: Vec<Entry> = self.entries.iter().take_while(is_readable).copied().collect();
+        let last = entries.last()?;
+        let (next, bytes) = (last.offset.plus(1), entries.iter().map(|entry| entry.size as usize).sum());
+        Some(Self { next, entries, bytes, store: self.store.clone(), ..*self })
     }
 
     /// Appends the records, each verified. On an error nothing is appended.

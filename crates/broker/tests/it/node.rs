@@ -68,6 +68,7 @@ impl Node {
             let mut options = Options::new("10.0.0.1:10911".parse().unwrap());
             set(&mut options);
             let broker = Broker::new(host, store, metadata, options);
+            broker.settle_offsets().await.unwrap();
             rt::spawn(Arc::clone(&broker).run(shutdown));
             broker
         };
@@ -118,6 +119,11 @@ impl Node {
     /// The next such operation on the journal of the metadata fails.
     pub(crate) fn break_journal(&self, operation: Operation) {
         self.machine.disk().plan(Fault { operation, path_contains: "journal".to_owned(), after: 0 });
+    }
+
+    /// Turns over a bit of the log, at a position in its first file.
+    pub(crate) fn damage_log(&self, position: u64) {
+        assert!(self.machine.disk().flip(Path::new("/data/log/00000000000000000000"), position, 3));
     }
 
     pub(crate) async fn create(&self, topic: &str, queues: u32) {

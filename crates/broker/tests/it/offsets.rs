@@ -3,6 +3,7 @@ use broker::{AdminError, GroupDeletion, Setting};
 use broker::{OffsetError, PullOutcome};
 use model::Group;
 use rt::sim::run;
+use store::Flush;
 
 #[test]
 fn offsets_only_move_forward_and_a_told_offset_survives_a_power_failure() {
@@ -21,6 +22,39 @@ fn offsets_only_move_forward_and_a_told_offset_survives_a_power_failure() {
             node.broker.reset_offsets(&Group::new("g").unwrap(), "t", Some((0, Some(2))), 0, true).await.unwrap();
         assert_eq!(reset[0].1.0, 2);
         assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 2);
+    });
+}
+
+#[test]
+fn a_group_passes_over_nothing_after_the_end_of_the_log_was_lost() {
+    run(25, |world| async move {
+        let node = Node::start_flushing(&world, Flush::Async).await;
+        node.create("t", 1).await;
+        for _ in 0..10 {
+            node.send("t", "x").await.unwrap();
+        }
+        node.broker.advance_offset(None, "g", "t", 0, 10).unwrap();
+        node.broker.flush_offsets().await.unwrap();
+        let node = node.power_cycle().await;
+        let end = node.broker.queue("t", 0).unwrap().max_offset();
+        assert!(end.0 < 10, "the power failure took nothing");
+        node.send("t", "new").await.unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap(), end);
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap(), end);
+    });
+}
+
+#[test]
+fn no_offset_is_kept_for_a_name_that_no_group_can_have() {
+    run(24, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        node.send("t", "x").await.unwrap();
+        for name in ["", "a group", &"g".repeat(1000)] {
+            let refused = node.broker.advance_offset(None, name, "t", 0, 1);
+            assert!(matches!(refused, Err(OffsetError::GroupNotFound { .. })), "{name}: {refused:?}");
+        }
     });
 }
 

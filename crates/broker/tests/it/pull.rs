@@ -1,5 +1,7 @@
 use crate::node::{Node, seen};
 use broker::PullOutcome;
+use bytes::BytesMut;
+use model::QueueOffset;
 use rt::sim::run;
 use std::time::Duration;
 
@@ -72,5 +74,27 @@ fn messages_are_found_by_their_tag_newest_first() {
         assert_eq!(found(i64::MIN..=now - 1000, 10), ["3", "1"]);
         assert_eq!(found(now - 2500..=now, 10), ["5", "3"]);
         assert_eq!(found(now + 1..=i64::MAX, 10), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn what_lies_before_a_damaged_message_is_delivered() {
+    run(14, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for body in ["a", "b", "damaged", "d"] {
+            node.send("t", body).await.unwrap();
+        }
+        let mut entries = Vec::new();
+        node.broker.queue("t", 0).unwrap().entries(QueueOffset(2), 1, &mut entries).unwrap();
+        node.damage_log(entries[0].physical.0 + 30);
+        let pulled = node.pull("g", "t", 0, "*").await.unwrap();
+        assert!(pulled.gather(&mut BytesMut::new()).is_err());
+        let readable = pulled.before_damage().unwrap();
+        assert_eq!((readable.messages(), readable.next.0), (2, 2));
+        assert_eq!(seen(&readable).len(), 2);
+        let at_damage = node.pull("g", "t", 2, "*").await.unwrap();
+        assert!(at_damage.before_damage().is_none());
+        assert_eq!(seen(&node.pull("g", "t", 3, "*").await.unwrap())[0].body, "d");
     });
 }

@@ -49,6 +49,11 @@ pub(super) fn pull_error(error: &PullError) -> Reply {
         PullError::Filter(::broker::FilterError::Unsupported(_)) => ResponseCode::SYSTEM_ERROR,
         PullError::Filter(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
         PullError::QueueNotFound { .. } => ResponseCode::INVALID_PARAMETER,
+        PullError::Read(ReadError::Damaged { .. }) => {
+            // Nobody passes over it silently.
+            let remedy = "'trefoil group reset GROUP --queue Q --to offset=N' lets the group go on behind it";
+            return Reply::error(ResponseCode::SYSTEM_ERROR, format!("{error}; {remedy}"));
+        }
         PullError::Read(_) => ResponseCode::SYSTEM_ERROR,
     };
     Reply::error(code, error)

@@ -84,7 +84,9 @@ fn deliver(
     work: &mut Work,
     bytes: usize,
 ) {
-    if outcome.as_ref().is_ok_and(|pulled| !pulled.is_hot() || !pulled.hold.is_zero()) {
+    let waits = |pulled: &Pulled| !pulled.is_hot() || !pulled.hold.is_zero() || !connection.has_room();
+    if outcome.as_ref().is_ok_and(waits) {
+        let bytes = bytes + outcome.as_ref().map_or(0, Pulled::memory_bytes);
         let (broker, connection) = (Arc::clone(broker), Arc::clone(connection));
         work.push(bytes, Box::pin(async move { send(&broker, &connection, asker, outcome).await }));
     } else if !asker.one_way {
@@ -100,6 +102,7 @@ async fn send(broker: &Arc<Broker>, connection: &Arc<Connection>, asker: Asker, 
     if let Ok(pulled) = &outcome {
         rt::sleep(pulled.hold).await;
     }
+    connection.room().await;
     if outcome.as_ref().map_or(true, Pulled::is_hot) {
         return connection.send(|out| write(out, asker, &outcome));
     }
@@ -138,8 +141,13 @@ fn write_pulled(out: &mut BytesMut, asker: Asker, pulled: &Pulled) {
     writer.finish_detached(pulled.bytes());
     drop(writer);
     if let Err(error) = pulled.gather(out) {
-        tracing::error!(%error, "a pull cannot be answered");
         out.truncate(start);
-        Reply::error(ResponseCode::SYSTEM_ERROR, error).write(out, asker.encoding, asker.opaque);
+        match pulled.before_damage() {
+            Some(readable) => write_pulled(out, asker, &readable),
+            None => {
+                tracing::error!(%error, "a pull cannot be answered");
+                pull_error(&PullError::Read(error)).write(out, asker.encoding, asker.opaque);
+            }
+        }
     }
 }

@@ -5,15 +5,22 @@ use crate::reply::write_request;
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::remoting::header::Header;
 
 /// Most requests to one client that may wait for its answer.
 const CALLS_MAX: usize = 1024;
+/// Bytes that wait to be sent from which on large answers are made only when the client has taken some: so one that asks
+/// for much and reads nothing holds no memory, and one that reads holds up the others of its thread for no longer.
+const OUTBOX_ROOM_BYTES: usize = 4 << 20;
+/// Answers that are made when the client has taken what waited; each that leaves room is followed by more.
+const WAKES_PER_TAKE: usize = 64;
 
 /// One client connection. Doors keep it in an `Arc`; it is useless, but harmless, once closed.
 pub struct Connection {
@@ -27,6 +34,8 @@ pub struct Connection {
     closed: AtomicBool,
     next_opaque: AtomicI32,
     calls: Mutex<HashMap<i32, oneshot::Sender<Response>>>,
+    /// Answers that wait for room, the oldest first.
+    crowd: Mutex<VecDeque<Waker>>,
 }
 
 /// A request that the server sends to a client.
@@ -78,6 +87,7 @@ impl Connection {
             closed: AtomicBool::new(false),
             next_opaque: AtomicI32::new(0),
             calls: Mutex::default(),
+            crowd: Mutex::default(),
         }
     }
 
@@ -112,6 +122,25 @@ impl Connection {
             self.wake.wake();
         }
         result
+    }
+
+    /// Whether little enough waits to be sent that a large answer may be made now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.outbox_len() < OUTBOX_ROOM_BYTES || self.is_closed()
+    }
+
+    /// Waits until there is room for a large answer.
+    pub async fn room(&self) {
+        poll_fn(|cx| {
+            let mut crowd = self.crowd.lock();
+            if self.has_room() {
+                return Poll::Ready(());
+            }
+            crowd.push_back(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Sends a request to which no answer is wanted.
@@ -188,14 +217,59 @@ impl Connection {
     }
 
     pub(super) fn take_outbox(&self) -> Option<BytesMut> {
-        let mut outbox = self.outbox.lock();
-        (outbox.len() > 0).then(|| outbox.take())
+        let taken = {
+            let mut outbox = self.outbox.lock();
+            (outbox.len() > 0).then(|| outbox.take())
+        };
+        if taken.is_some() {
+            let mut crowd = self.crowd.lock();
+            let woken = crowd.len().min(WAKES_PER_TAKE);
+            crowd.drain(..woken).for_each(Waker::wake);
+        }
+        taken
     }
 
     /// Closes the connection after what was sent before; waiting calls fail.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.calls.lock().clear();
+        self.crowd.lock().drain(..).for_each(Waker::wake);
         self.wake.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake};
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn large_answers_wait_until_the_client_takes_what_there_is() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = Connection::new(1, addr, addr);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        assert!(pin!(connection.room()).poll(&mut cx).is_ready());
+
+        connection.send(|out| out.resize(OUTBOX_ROOM_BYTES, 0));
+        let mut room = pin!(connection.room());
+        assert!(room.as_mut().poll(&mut cx).is_pending());
+        assert!(!woken.0.load(Ordering::Relaxed));
+        drop(connection.take_outbox());
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(room.poll(&mut cx).is_ready());
     }
 }

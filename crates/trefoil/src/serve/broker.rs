@@ -60,6 +60,9 @@ pub(super) async fn start(
     let advertised = hosts.advertised(port);
     let options = options(settings, advertised);
     let broker = Broker::new(host.clone(), store, metadata, options);
+    let settled = broker.settle_offsets().await;
+    settled
+        .map_err(|error| StartError::Metadata { dir: settings.data_dir.join("metadata"), error: error.to_string() })?;
 
     let door: Arc<dyn Door> = Arc::new(BrokerDoor::new(Arc::clone(&broker)));
     let main = bind(host, settings, hosts.listen(port), &doors.tls, &door).await?;
