@@ -10,8 +10,8 @@ use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, to_vec};
 use wire::remoting::{ResponseCode, request};
 
-/// Most messages that one query gives.
-const MESSAGES_MAX: usize = 1024;
+/// Most messages that one query gives, the newest: the original's bound, which those who look expect.
+const MESSAGES_MAX: usize = 64;
 /// Most entries of a queue that one query gives.
 const ENTRIES_MAX: usize = 4096;
 

@@ -35,8 +35,8 @@ pub(super) enum Find {
         /// Only those stored at this time or earlier.
         #[arg(long, value_parser = time::arg)]
         until: Option<i64>,
-        /// Most messages of one broker.
-        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(i32).range(1..=1024))]
+        /// Most messages of one broker, which gives 64 at most.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(i32).range(1..=64))]
         max: i32,
         #[command(flatten)]
         target: Target,

@@ -54,6 +54,7 @@ final class PullScenarios {
         Check.equal(17L, some.getNextBeginOffset(), "next offset");
         Check.equal(0L, some.getMinOffset(), "min offset");
         Check.equal(100L, some.getMaxOffset(), "max offset");
+        Check.equal(32, consumer.pull(queue, "*", 0, 64).getMsgFoundList().size(), "messages when 64 are wanted");
         Check.equal(1, consumer.pull(queue, "*", 99, 32).getMsgFoundList().size(), "messages at the end");
         PullResult end = consumer.pull(queue, "*", 100, 32);
         Check.equal(PullStatus.NO_NEW_MSG, end.getPullStatus(), "status at the end");

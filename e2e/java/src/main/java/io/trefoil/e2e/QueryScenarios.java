@@ -3,6 +3,7 @@ package io.trefoil.e2e;
 import java.util.List;
 import java.util.TreeSet;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
@@ -17,6 +18,7 @@ final class QueryScenarios {
         area.add("query-by-offset-id", QueryScenarios::byOffsetId);
         area.add("query-by-unique-id", QueryScenarios::byUniqueId);
         area.add("query-by-key", QueryScenarios::byKey);
+        area.add("query-at-most", QueryScenarios::atMost);
         area.add("query-nothing", QueryScenarios::nothing);
     }
 
@@ -50,6 +52,21 @@ final class QueryScenarios {
         Check.equal(new TreeSet<>(List.of("m0", "m2", "m4")), bodies(stage, topic, "even", 32), "by one of two keys");
         Check.equal(2, bodies(stage, topic, "shared", 2).size(), "messages when 2 are wanted");
         Check.fails("a time before them", () -> stage.admin.queryMessage(topic, "even", 32, 0, System.currentTimeMillis() - HOUR_MS));
+    }
+
+    /** A broker gives the newest 64, whatever is asked for. */
+    private static void atMost(Stage stage) throws Exception {
+        String topic = stage.name("t");
+        String master = stage.endpoint.masters().get(0);
+        stage.admin.createAndUpdateTopicConfig(master, new TopicConfig(topic, 2, 2, Stage.READ_WRITE));
+        TreeSet<String> newest = new TreeSet<>();
+        for (int i = 0; i < 70; i++) {
+            stage.producer.send(new Message(topic, "A", "k", Stage.bytes("m" + i)));
+            if (i >= 6) {
+                newest.add("m" + i);
+            }
+        }
+        Check.eventuallyAnswers("the newest", () -> newest.equals(bodies(stage, topic, "k", 500)));
     }
 
     private static TreeSet<String> bodies(Stage stage, String topic, String key, int most) throws Exception {
