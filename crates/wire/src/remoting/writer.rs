@@ -44,7 +44,7 @@ impl Name {
     }
 }
 
-/// A [`Name`](crate::remoting::Name) from its literal: ASCII letters, digits, underscores.
+/// A [`Name`] from its literal: ASCII letters, digits, underscores.
 #[macro_export]
 macro_rules! name {
     ($name:literal) => {
