@@ -1,7 +1,7 @@
 //! Reading records from the log: every one is checked before it is handed out.
 
 use super::entry::{self, Flaw, HEADER_LEN, Valid};
-use super::{Log, Segment, find};
+use super::{Log, find};
 use crate::stats::add;
 use crate::{Entry, ReadError};
 use bytes::{Bytes, BytesMut};
@@ -32,15 +32,14 @@ impl Log {
         if let Some(span) = &cold {
             segments.iter().for_each(|segment| segment.prefetch(span));
         }
-        let mut window = Window::until(cold.as_ref().map_or(0, |span| span.end));
         let mut segment = None;
         for entry in entries {
             let position = entry.physical.0;
-            if !segment.is_some_and(|s: &Arc<Segment>| s.start <= position && position < s.end()) {
+            if !segment.is_some_and(|s: &Arc<super::Segment>| s.start <= position && position < s.end()) {
                 segment = find(&segments, position);
             }
             let gathered = match segment {
-                Some(segment) => self.gather_one(segment, entry, &mut window, out),
+                Some(segment) => self.gather_one(segment, entry, out),
                 None => Err(self.damaged(position, "the file of the log that held the message is missing")),
             };
             if let Err(error) = gathered {
@@ -64,23 +63,13 @@ impl Log {
         (!self.is_hot(last.physical) && is_dense).then_some(span)
     }
 
-    fn gather_one(
-        &self,
-        segment: &Segment,
-        entry: &Entry,
-        window: &mut Window,
-        out: &mut BytesMut,
-    ) -> Result<(), ReadError> {
+    fn gather_one(&self, segment: &super::Segment, entry: &Entry, out: &mut BytesMut) -> Result<(), ReadError> {
         let (position, size) = (entry.physical.0, entry.size as usize);
         if size == 0 || position < segment.start + super::segment::SEGMENT_HEADER_LEN + HEADER {
             return Err(self.damaged(position, "the message is lost in a damaged part of the log"));
         }
         let at = position - HEADER;
-        let bytes = match self.is_hot(entry.physical) {
-            true => segment.read(at, HEADER_LEN + size),
-            false => window.read(segment, at, HEADER_LEN + size).map(Cow::Borrowed),
-        };
-        let bytes = bytes.map_err(|error| io_error(&segment.path, &error))?;
+        let bytes = segment.read(at, HEADER_LEN + size).map_err(|error| io_error(&segment.path, &error))?;
         if bytes.len() < HEADER_LEN + size {
             return Err(self.damaged(position, "the file ends before the record does"));
         }
@@ -112,11 +101,7 @@ impl Log {
             return Err(self.no_record(position));
         }
         let at = position - HEADER;
-        let is_hot = self.is_hot(PhysicalOffset(position));
-        let read = |len| {
-            let bytes = if is_hot { segment.read(at, len) } else { segment.load(at, len).map(Cow::Owned) };
-            bytes.map_err(|error| io_error(&segment.path, &error))
-        };
+        let read = |len| segment.read(at, len).map_err(|error| io_error(&segment.path, &error));
         let available = segment.end() - position;
         let header = read(HEADER_LEN)?;
         // Positions come from clients (in message ids), so no record there is more likely than a damaged one.
@@ -156,33 +141,6 @@ impl Log {
 
     pub(crate) fn is_hot(&self, position: PhysicalOffset) -> bool {
         position.0.saturating_add(self.options.hot_bytes) >= self.written()
-    }
-}
-
-/// A part of one segment that was read from the disk as a whole, for records that follow each other.
-struct Window {
-    start: u64,
-    bytes: Vec<u8>,
-    /// Where the last of the wanted records ends, if it pays to read all up to there.
-    until: u64,
-}
-
-impl Window {
-    fn until(until: u64) -> Self {
-        Self { start: 0, bytes: Vec::new(), until }
-    }
-
-    /// Bytes from a position on, fewer at the end of the file.
-    fn read(&mut self, segment: &Segment, at: u64, len: usize) -> io::Result<&[u8]> {
-        let end = at + len as u64;
-        if at < self.start || end > self.start + self.bytes.len() as u64 {
-            let all = self.until.min(segment.end()).max(end) - at;
-            // A place that cannot be read must not take the records before it along.
-            self.bytes = segment.load(at, all as usize).or_else(|_| segment.load(at, len))?;
-            self.start = at;
-        }
-        let bytes = &self.bytes[(at - self.start) as usize..];
-        Ok(&bytes[..len.min(bytes.len())])
     }
 }
 

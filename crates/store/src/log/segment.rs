@@ -212,28 +212,18 @@ impl Segment {
         }
     }
 
-    /// Bytes from a position on, fewer at the end of the file: borrowed where the disk can map. For what is in memory
-    /// most likely; of mapped bytes that the disk cannot read the process would die, see [`Segment::load`].
+    /// Bytes from a position on, fewer at the end of the file: borrowed where the disk can map.
     pub(crate) fn read(&self, position: u64, len: usize) -> io::Result<Cow<'_, [u8]>> {
         let at = position - self.start;
-        match self.map()? {
-            Some(map) => Ok(Cow::Borrowed(&map.bytes()[at as usize..at as usize + self.available(at, len)])),
-            None => self.load(position, len).map(Cow::Owned),
+        let len = len.min(usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX));
+        if let Some(map) = self.map()? {
+            let at = at as usize;
+            return Ok(Cow::Borrowed(&map.bytes()[at..at + len]));
         }
-    }
-
-    /// The same, copied by the disk: what it cannot read is an error.
-    pub(crate) fn load(&self, position: u64, len: usize) -> io::Result<Vec<u8>> {
-        let at = position - self.start;
-        let mut bytes = vec![0; self.available(at, len)];
+        let mut bytes = vec![0; len];
         let read = self.file.read_at(&mut bytes, at)?;
         bytes.truncate(read);
-        Ok(bytes)
-    }
-
-    /// How many of the wanted bytes the file can have.
-    fn available(&self, at: u64, len: usize) -> usize {
-        len.min(usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX))
+        Ok(Cow::Owned(bytes))
     }
 }
 

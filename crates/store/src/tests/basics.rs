@@ -282,15 +282,3 @@ async fn a_second_store_on_the_same_folder_is_refused() {
     let second = Store::open(&Host::real(), small(dir.path()));
     assert!(matches!(second, Err(crate::OpenError::Locked { .. })));
 }
-
-#[tokio::test]
-async fn what_is_no_more_in_memory_is_read_from_the_disk_across_segments() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(Options { hot_bytes: 0, ..small(dir.path()) });
-    let sent: Vec<Vec<u8>> = (0..200u8).map(|number| vec![number; 300]).collect();
-    for body in &sent {
-        send(&store, "t", 0, body).await;
-    }
-    assert!(std::fs::read_dir(dir.path().join("log")).unwrap().count() > 2);
-    assert_eq!(bodies(&store, &queue(&store, "t", 0)).unwrap(), sent);
-}
