@@ -80,7 +80,8 @@ pub(crate) struct Call {
     pub(crate) is_synced: bool,
     /// When it was handed over, by the monotonic clock.
     pub(crate) since: Duration,
-    bytes: u64,
+    /// Bytes in the log of all its records.
+    pub(crate) bytes: u64,
     sender: oneshot::Sender<Outcome>,
 }
 
@@ -98,11 +99,6 @@ impl Measure {
 }
 
 impl Call {
-    /// Bytes in the log of all its records.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Hands the results over; who asked may be gone.
     pub(crate) fn complete(self) {
         drop(self.sender.send(self.outcome));

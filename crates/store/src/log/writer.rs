@@ -218,7 +218,7 @@ impl Writer {
         let group = &mut self.group;
         group.number += 1;
         group.bytes.clear();
-        let waiting: u64 = self.calls.iter().map(Call::bytes).sum();
+        let waiting: u64 = self.calls.iter().map(|call| call.bytes).sum();
         group.bytes.reserve(waiting.min(GROUP_BYTES_MAX) as usize);
         group.records = 0;
         self.last_timestamp = self.last_timestamp.max(log.host.clock.now().0);
