@@ -23,7 +23,6 @@ pub struct MessageIdError {
     pub text: String,
 }
 
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 /// Digits of an id with an IPv6 address, the longest.
 const DIGITS_MAX: usize = 56;
 
@@ -35,12 +34,12 @@ pub struct MessageIdText {
 }
 
 impl MessageIdText {
-    fn push(&mut self, bytes: &[u8]) {
-        for (pair, byte) in self.digits[self.len..].chunks_exact_mut(2).zip(bytes) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
+    /// Adds eight digits.
+    fn push(&mut self, value: u32) {
+        if let Some(digits) = self.digits[self.len..].first_chunk_mut() {
+            *digits = hexadecimal(value);
+            self.len += digits.len();
         }
-        self.len += 2 * bytes.len();
     }
 
     /// The text.
@@ -56,13 +55,29 @@ impl MessageId {
     pub fn text(&self) -> MessageIdText {
         let mut text = MessageIdText { digits: [0; DIGITS_MAX], len: 0 };
         match self.store_host.ip() {
-            IpAddr::V4(ip) => text.push(&ip.octets()),
-            IpAddr::V6(ip) => text.push(&ip.octets()),
+            IpAddr::V4(ip) => text.push(ip.to_bits()),
+            IpAddr::V6(ip) => {
+                for shift in [96, 64, 32, 0] {
+                    text.push((ip.to_bits() >> shift) as u32);
+                }
+            }
         }
-        text.push(&u32::from(self.store_host.port()).to_be_bytes());
-        text.push(&self.offset.0.to_be_bytes());
+        text.push(u32::from(self.store_host.port()));
+        text.push((self.offset.0 >> 32) as u32);
+        text.push(self.offset.0 as u32);
         text
     }
+}
+
+/// The digits of a number, all eight at once: each of its nibbles in a byte of its own.
+fn hexadecimal(value: u32) -> [u8; 8] {
+    const ONES: u64 = u64::MAX / 255;
+    let mut wide = u64::from(value.swap_bytes());
+    wide = (wide | wide << 16) & 0x0000_FFFF_0000_FFFF;
+    wide = (wide | wide << 8) & 0x00FF_00FF_00FF_00FF;
+    let nibbles = (wide >> 4 | wide << 8) & (ONES * 0x0F);
+    let is_letter = ((nibbles + ONES * 6) >> 4) & ONES;
+    (nibbles + ONES * u64::from(b'0') + is_letter * u64::from(b'A' - b'0' - 10)).to_le_bytes()
 }
 
 impl fmt::Display for MessageId {

@@ -1,7 +1,5 @@
 //! A message's properties as text: `key 0x01 value 0x02 key 0x01 value 0x02 …`.
 
-use memchr::memchr;
-
 /// Ends a name.
 pub const NAME_END: u8 = 1;
 /// Ends a value; the last one may be missing.
@@ -94,19 +92,44 @@ pub fn is_spent(name: &str) -> bool {
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
     // Every message that is sent is read by this a few times.
-    let mut rest = text;
+    let mut at = 0;
     std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let bytes = rest.as_bytes();
-            let end = memchr(VALUE_END, bytes).unwrap_or(bytes.len());
-            let pair = &rest[..end];
-            rest = rest.get(end + 1..).unwrap_or_default();
-            if let Some(name_end) = memchr(NAME_END, pair.as_bytes()) {
-                return Some((&pair[..name_end], &pair[name_end + 1..]));
+        loop {
+            let name_end = next_end(text.as_bytes(), at, true);
+            let (name, ended_by) = (text.get(at..name_end)?, text.as_bytes().get(name_end)?);
+            at = name_end + 1;
+            if *ended_by == NAME_END {
+                let value_end = next_end(text.as_bytes(), at, false);
+                let value = text.get(at..value_end)?;
+                at = value_end + 1;
+                return Some((name, value));
             }
         }
-        None
     })
+}
+
+/// Where the next value end stands, or name end if that is wanted too; the length when there is none. Names and values
+/// are short, so eight bytes at a time are faster than wider steps.
+#[inline(always)]
+fn next_end(bytes: &[u8], from: usize, of_names: bool) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        // High bits at the bytes that are `byte`; only the lowest one is certain.
+        let hits = |byte: u8| {
+            let zeros = word ^ (ONES * u64::from(byte));
+            zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
+        };
+        let hits = hits(VALUE_END) | if of_names { hits(NAME_END) } else { 0 };
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let is_end = |byte: &u8| *byte == VALUE_END || of_names && *byte == NAME_END;
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(is_end).unwrap_or(rest.len())
 }
 
 /// The value of a property; the last one wins where a name stands twice.

@@ -151,7 +151,7 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
     writer.field_i64(name!("queueId"), i64::from(receipt.queue_id.0));
     writer.field_u64(name!("queueOffset"), receipt.first.queue_offset.0);
     if !asker.unique_key.is_empty() {
-        writer.field("transactionId", &unique_keys[asker.unique_key.clone()]);
+        writer.field_text(name!("transactionId"), &unique_keys[asker.unique_key.clone()]);
     }
     if let Some(handle) = &receipt.recall_handle {
         writer.field_plain(name!("recallHandle"), handle);

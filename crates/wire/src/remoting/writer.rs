@@ -20,6 +20,8 @@ const HEADER_BYTES_MAX: usize = 0x00FF_FFFF;
 /// Lengths in front of the header, filled in last.
 const PREFIX: [u8; 8] = [0; 8];
 const JSON_BEGIN: &[u8] = b"\0\0\0\0\0\0\0\0{\"code\":";
+/// Flag and what follows it, of the most frequent frames.
+const JSON_RESPONSE: &[u8] = b",\"flag\":1,\"opaque\":";
 /// After the four variable numbers. The name JAVA is deliberate: clients of 4.x decode it into an enum of theirs and
 /// fail on names that they do not know.
 const JSON_LANGUAGE: &[u8] = b",\"language\":\"JAVA\",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":";
@@ -107,9 +109,13 @@ impl<'b> FrameWriter<'b> {
             _ => {
                 buf.put_slice(JSON_BEGIN);
                 put_integer(buf, code);
-                buf.put_slice(b",\"flag\":");
-                put_integer(buf, flag);
-                buf.put_slice(b",\"opaque\":");
+                if flag == FLAG_RESPONSE {
+                    buf.put_slice(JSON_RESPONSE);
+                } else {
+                    buf.put_slice(b",\"flag\":");
+                    put_integer(buf, flag);
+                    buf.put_slice(b",\"opaque\":");
+                }
                 put_integer(buf, opaque);
                 buf.put_slice(JSON_LANGUAGE);
                 put_integer(buf, version);
@@ -161,8 +167,22 @@ impl<'b> FrameWriter<'b> {
         let is_first = self.open_fields();
         match self.encoding {
             Encoding::Json => {
-                self.buf.extend_from_slice(&name.json.as_bytes()[if is_first { AFTER_A_VALUE } else { 0 }..]);
+                self.put_name(name, is_first);
                 self.buf.extend_from_slice(value.as_bytes());
+            }
+            Encoding::Binary => self.put_binary(name.text(), value),
+        }
+        self
+    }
+
+    /// Adds a text field; the value is escaped where that is needed.
+    #[inline]
+    pub fn field_text(&mut self, name: Name, value: &str) -> &mut Self {
+        let is_first = self.open_fields();
+        match self.encoding {
+            Encoding::Json => {
+                self.put_name(name, is_first);
+                put_escaped(self.buf, value);
             }
             Encoding::Binary => self.put_binary(name.text(), value),
         }
@@ -178,6 +198,11 @@ impl<'b> FrameWriter<'b> {
     /// Adds a field that counts or positions something. Values beyond `i64::MAX`, which no field has, are clamped.
     pub fn field_u64(&mut self, name: Name, value: u64) -> &mut Self {
         self.field_i64(name, i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
+    #[inline]
+    fn put_name(&mut self, name: Name, is_first: bool) {
+        self.buf.extend_from_slice(&name.json.as_bytes()[if is_first { AFTER_A_VALUE } else { 0 }..]);
     }
 
     fn put_binary(&mut self, name: &str, value: &str) {

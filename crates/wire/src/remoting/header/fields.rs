@@ -81,6 +81,31 @@ impl<'a> Fields<'a> {
         self.list.iter().map(|(name, value)| (self.resolve(*name), self.resolve(*value)))
     }
 
+    /// The values of the fields that are named by one letter, the first `N` letters from `a`; each other field is given
+    /// to `other`.
+    #[inline]
+    pub(crate) fn by_letter<'f, const N: usize>(
+        &'f self,
+        mut other: impl FnMut(&'f str, &'f str),
+    ) -> [Option<&'f str>; N] {
+        let mut values = [None; N];
+        for (name, value) in &self.list {
+            match self.letter(*name).and_then(|letter| values.get_mut(usize::from(letter.wrapping_sub(b'a')))) {
+                Some(slot) => *slot = Some(self.resolve(*value)),
+                None => other(self.resolve(*name), self.resolve(*value)),
+            }
+        }
+        values
+    }
+
+    /// The only byte of a text.
+    #[inline]
+    fn letter(&self, span: Span) -> Option<u8> {
+        let (from, start) = self.place(span);
+        let is_one = span.end as usize == start + 1;
+        is_one.then(|| from.as_bytes().get(start).copied()).flatten()
+    }
+
     /// How many were sent.
     pub fn len(&self) -> usize {
         self.list.len()
@@ -98,10 +123,16 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn resolve(&self, span: Span) -> &str {
-        let start = (span.start & !DECODED) as usize;
-        let from = if span.start & DECODED == 0 { self.text } else { &self.decoded };
+        let (from, start) = self.place(span);
         // Spans are made of whole characters, so the default is never taken.
         from.get(start..span.end as usize).unwrap_or_default()
+    }
+
+    /// The text that a span lies in, and where in it.
+    #[inline]
+    fn place(&self, span: Span) -> (&str, usize) {
+        let from = if span.start & DECODED == 0 { self.text } else { &self.decoded };
+        (from, (span.start & !DECODED) as usize)
     }
 
     /// Gives the text that [`Span::decoded`] points into.

@@ -22,24 +22,15 @@ fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
     let mut header = Header { fields: Fields::of(text, spare.list), ..Header::default() };
     let mut code = None;
     scanner.members(|scanner| {
-        let escaped;
-        let key = match scanner.usual_key() {
-            Some(key) => key,
-            None => {
-                escaped = scanner.string()?;
-                scanner.colon()?;
-                escaped.as_bytes()
-            }
-        };
-        match key {
-            b"extFields" => scanner.ext_fields(&mut header.fields)?,
-            b"code" => code = Some(scanner.integer()?),
-            b"opaque" => header.opaque = scanner.integer()?,
-            b"flag" => header.flag = scanner.integer()?,
-            b"version" => header.version = scanner.integer()?,
-            b"language" => header.language = scanner.language()?,
-            b"remark" => header.remark = scanner.scalar()?,
-            _ => scanner.skip()?,
+        match scanner.key()? {
+            Key::ExtFields => scanner.ext_fields(&mut header.fields)?,
+            Key::Code => code = Some(scanner.integer()?),
+            Key::Opaque => header.opaque = scanner.integer()?,
+            Key::Flag => header.flag = scanner.integer()?,
+            Key::Version => header.version = scanner.integer()?,
+            Key::Language => header.language = scanner.language()?,
+            Key::Remark => header.remark = scanner.scalar()?,
+            Key::Unknown => scanner.skip()?,
         }
         Ok(())
     })?;
@@ -50,6 +41,18 @@ fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
     }
     header.code = code.ok_or(HeaderError::NoCode)?;
     Ok(header)
+}
+
+/// What a member of the object says.
+enum Key {
+    Code,
+    ExtFields,
+    Flag,
+    Language,
+    Opaque,
+    Remark,
+    Version,
+    Unknown,
 }
 
 /// Room for the decoded texts of nearly every request.
@@ -96,6 +99,14 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// Passes over `literal` if it stands here.
+    #[inline(always)]
+    fn passes<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let stands = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(literal);
+        self.at += if stands { N } else { 0 };
+        stands
     }
 
     #[inline]
@@ -154,16 +165,19 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn usual_field(&mut self, fields: &mut Fields<'a>) -> Result<bool> {
         let bytes = self.bytes;
-        if self.peek() != Some(b'"') {
-            return Ok(false);
-        }
         let name = self.at + 1;
-        let name_end = match bytes.get(name..).and_then(|rest| rest.first_chunk::<2>()) {
+        let name_end = match bytes.get(self.at..).and_then(|rest| rest.first_chunk::<5>()) {
             // Sends, by far the most frequent requests, name their fields with one letter.
-            Some([b'a'..=b'z', b'"']) => name + 1,
-            _ => special(bytes, name),
+            Some([b'"', b'a'..=b'z', b'"', b':', b'"']) => name + 1,
+            Some([b'"', ..]) => {
+                let name_end = special(bytes, name);
+                match bytes.get(name_end..).and_then(|rest| rest.first_chunk::<3>()) {
+                    Some(b"\":\"") => name_end,
+                    _ => return Ok(false),
+                }
+            }
+            _ => return Ok(false),
         };
-        let Some(b"\":\"") = bytes.get(name_end..).and_then(|rest| rest.first_chunk::<3>()) else { return Ok(false) };
         let value = name_end + 3;
         let value_end = special(bytes, value);
         let Some(b"\",\"") = bytes.get(value_end..).and_then(|rest| rest.first_chunk::<3>()) else { return Ok(false) };
@@ -216,47 +230,72 @@ impl<'a> Scanner<'a> {
     /// The usual case of [`Scanner::integer`]: bare digits.
     #[inline]
     fn plain_integer(&mut self) -> Option<i32> {
-        let negative = self.peek() == Some(b'-');
-        self.at += usize::from(negative);
-        let (first, mut value) = (self.at, 0i64);
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
+        let rest = self.bytes.get(self.at..)?;
+        let negative = rest.first() == Some(&b'-');
+        let digits = &rest[usize::from(negative)..];
+        let (mut len, mut value) = (0, 0i64);
+        while let Some(digit @ b'0'..=b'9') = digits.get(len) {
             value = value * 10 + i64::from(digit - b'0');
-            self.at += 1;
-            if self.at - first > 10 {
+            len += 1;
+            if len > 10 {
                 return None;
             }
         }
-        if self.at == first || matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+        if len == 0 || matches!(digits.get(len), Some(b'.' | b'e' | b'E')) {
             return None;
         }
+        self.at += usize::from(negative) + len;
         i32::try_from(if negative { -value } else { value }).ok()
     }
 
     fn language(&mut self) -> Result<u8> {
-        const JAVA: &[u8] = b"\"JAVA\"";
-        if self.bytes[self.at..].starts_with(JAVA) {
-            self.at += JAVA.len();
+        if self.passes(b"\"JAVA\"") {
             return Ok(Language::JAVA.0);
         }
         let Some(text) = self.scalar()? else { return Ok(Language::OTHER.0) };
         Ok(Language::from_name(&text).or_else(|| text.parse().ok().map(Language)).unwrap_or(Language::OTHER).0)
     }
 
-    /// The fast path for a key: passes over `"key":` without escapes or a blank before the colon.
+    /// Passes over a key, its colon and the blanks around that.
     #[inline]
-    fn usual_key(&mut self) -> Option<&'a [u8]> {
-        let bytes = self.bytes;
-        if self.peek() != Some(b'"') {
-            return None;
-        }
-        let start = self.at + 1;
-        let end = special(bytes, start);
-        if bytes.get(end..end + 2) != Some(b"\":") {
-            return None;
-        }
-        self.at = end + 2;
+    fn key(&mut self) -> Result<Key> {
+        let key = match self.usual_key() {
+            Some(key) => key,
+            None => self.any_key()?,
+        };
         self.space();
-        Some(&bytes[start..end])
+        Ok(key)
+    }
+
+    /// The fast path: a key as the clients write it, without escapes or a blank before the colon.
+    #[inline]
+    fn usual_key(&mut self) -> Option<Key> {
+        let (is, key) = match self.bytes.get(self.at + 1)? {
+            b'c' => (self.passes(b"\"code\":"), Key::Code),
+            b'e' => (self.passes(b"\"extFields\":"), Key::ExtFields),
+            b'f' => (self.passes(b"\"flag\":"), Key::Flag),
+            b'l' => (self.passes(b"\"language\":"), Key::Language),
+            b'o' => (self.passes(b"\"opaque\":"), Key::Opaque),
+            b's' => (self.passes(b"\"serializeTypeCurrentRPC\":"), Key::Unknown),
+            b'v' => (self.passes(b"\"version\":"), Key::Version),
+            _ => return None,
+        };
+        is.then_some(key)
+    }
+
+    fn any_key(&mut self) -> Result<Key> {
+        let name = self.string()?;
+        self.colon()?;
+        Ok(match &*name {
+            "code" => Key::Code,
+            "extFields" => Key::ExtFields,
+            "flag" => Key::Flag,
+            "language" => Key::Language,
+            "opaque" => Key::Opaque,
+            "remark" => Key::Remark,
+            "version" => Key::Version,
+            _ => Key::Unknown,
+        })
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>> {

@@ -78,14 +78,13 @@ impl<'a> SendMessage<'a> {
     /// As [`SendMessage::parse`].
     #[inline]
     pub fn parse_short(fields: &'a Fields<'_>) -> Result<Self, FieldError> {
-        let mut slots = [None; NAMES.len()];
-        for (name, value) in fields.iter() {
-            if let [letter @ b'a'..=b'n'] = name.as_bytes() {
-                slots[usize::from(letter - b'a')] = Some(value);
-            } else if name == "bname" {
-                slots[13] = slots[13].or(Some(value));
+        let mut long_broker_name = None;
+        let mut slots = fields.by_letter(|name, value| {
+            if name == NAMES[13].0 {
+                long_broker_name = Some(value);
             }
-        }
+        });
+        slots[13] = slots[13].or(long_broker_name);
         Self::from_slots(&slots, |at| NAMES[at].1)
     }
 
