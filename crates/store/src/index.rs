@@ -8,9 +8,9 @@ use crate::run::{self, format, index_dir, merge};
 use crate::stats::add;
 use crate::store::Shared;
 use crate::{Entry, Queue, recover};
-use model::{PhysicalOffset, QueueOffset};
+use model::{PhysicalOffset, QueueOffset, Topic};
 use rt::{Stage, Step};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -164,10 +164,10 @@ impl Indexer {
         let (shared, log) = (&*self.shared, &*self.shared.log);
         let (from, mut queues, mut keys) = {
             let newest = shared.newest.lock();
-            let keys: Vec<Key> = newest.keys.iter().take_while(|key| key.physical < to).copied().collect();
-            (newest.from, newest.queues.clone(), keys)
+            let count = newest.keys.partition_point(|key| key.physical < to);
+            (newest.from, newest.queues.clone(), newest.keys.range(..count).copied().collect::<Vec<_>>())
         };
-        queues.sort_unstable_by(|a, b| (a.topic(), a.id()).cmp(&(b.topic(), b.id())));
+        sort(&mut queues);
         keys.sort_unstable();
         let dir = index_dir(&log.options.dir);
         let mut writer = RunWriter::create(&*log.host.disk, &dir, from, to)?;
@@ -245,6 +245,20 @@ impl Indexer {
         }
         Ok(())
     }
+}
+
+/// Puts queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
+fn sort(queues: &mut [Arc<Queue>]) {
+    let mut ranks: HashMap<Topic, usize> = HashMap::new();
+    for queue in queues.iter() {
+        if !ranks.contains_key(queue.topic()) {
+            ranks.insert(queue.topic().clone(), 0);
+        }
+    }
+    let mut topics: Vec<_> = ranks.iter_mut().collect();
+    topics.sort_unstable();
+    topics.into_iter().enumerate().for_each(|(place, (_, rank))| *rank = place);
+    queues.sort_by_cached_key(|queue| (ranks.get(queue.topic()), queue.id()));
 }
 
 fn needs_table(runs: &[Arc<Run>]) -> bool {

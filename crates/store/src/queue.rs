@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
+/// Entries that a queue without any in memory keeps room for: of many queues each has few between two runs.
+const TAIL_KEPT: usize = 4;
+
 /// Where a message of a queue lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -443,7 +446,7 @@ impl Queue {
         state.tail.drain(..count);
         state.base += count as u64;
         if state.tail.is_empty() {
-            state.tail = VecDeque::new();
+            state.tail.shrink_to(TAIL_KEPT);
             state.listed = false;
         }
         state.listed

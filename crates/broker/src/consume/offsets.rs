@@ -153,12 +153,16 @@ impl Broker {
     pub async fn settle_offsets(&self) -> Result<(), OffsetError> {
         let mut entries = Vec::new();
         for group in self.metadata().groups_with_offsets() {
+            let before = entries.len();
             for (topic, id, offset) in self.metadata().offsets_of_group(&group) {
                 let end = self.store().known_queue(&topic, id).map_or(QueueOffset(0), |queue| queue.max_offset());
                 if offset > end {
-                    tracing::warn!(%group, %topic, queue = %id, %offset, %end, "the log has lost messages that a group has consumed; it goes on at the end");
                     entries.push((group.clone(), topic, id, end));
                 }
+            }
+            if let Some((group, topic, id, end)) = entries.get(before) {
+                let queues = entries.len() - before;
+                tracing::warn!(%group, queues, %topic, queue = %id, %end, "the log has lost messages that a group has consumed; it goes on at the end of so many queues, of which one is named");
             }
         }
         if entries.is_empty() {

@@ -7,6 +7,7 @@ use model::{QueueId, Topic};
 use rt::Disk;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,9 +73,13 @@ fn merge_keys(runs: &[Arc<Run>], writer: &mut RunWriter<'_>) -> io::Result<()> {
     for (number, keys) in keys.iter_mut().enumerate() {
         heap.extend(keys.next().transpose()?.map(|key| Reverse((key, number))));
     }
-    while let Some(Reverse((key, number))) = heap.pop() {
+    while let Some(mut top) = heap.peek_mut() {
+        let Reverse((key, number)) = *top;
         writer.key(key)?;
-        heap.extend(keys[number].next().transpose()?.map(|key| Reverse((key, number))));
+        match keys[number].next().transpose()? {
+            Some(next) => *top = Reverse((next, number)),
+            None => drop(PeekMut::pop(top)),
+        }
     }
     Ok(())
 }
