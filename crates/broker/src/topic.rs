@@ -20,7 +20,7 @@ pub struct TopicState {
     /// Settings.
     pub config: TopicConfig,
     queues: Vec<Arc<Queue>>,
-    quota: Option<Quota>,
+    quota: Option<Box<Quota>>,
     next: AtomicU32,
 }
 
@@ -37,7 +37,7 @@ impl TopicState {
             queue.set_flush(flush);
             queue.hide_before(config.since);
         }
-        Self { quota: Quota::of(&config.attributes), config, queues, next: AtomicU32::new(0) }
+        Self { quota: Quota::of(&config.attributes).map(Box::new), config, queues, next: AtomicU32::new(0) }
     }
 
     /// A queue by its id.
@@ -54,7 +54,7 @@ impl TopicState {
 
     /// The limits on what is sent to it, if there are any.
     pub(crate) fn quota(&self) -> Option<&Quota> {
-        self.quota.as_ref()
+        self.quota.as_deref()
     }
 
     /// The next queue to write to, for senders that leave the choice to the broker.
@@ -78,12 +78,17 @@ pub(crate) struct Topics {
     shards: Vec<RwLock<Shard>>,
 }
 
-type Shard = HashTable<Arc<TopicState>>;
+type Shard = HashTable<Named>;
 
-impl TopicState {
-    fn name(&self) -> &str {
-        self.config.topic.as_str()
-    }
+/// A topic beside its name: with many topics, each is far from the processor, and a name that is compared only after its
+/// topic was fetched would be waited for twice.
+struct Named {
+    name: Topic,
+    state: Arc<TopicState>,
+}
+
+fn of_shard(shard: &RwLock<Shard>) -> Vec<Arc<TopicState>> {
+    shard.read().iter().map(|topic| Arc::clone(&topic.state)).collect()
 }
 
 impl Topics {
@@ -98,17 +103,17 @@ impl Topics {
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicState>> {
         let hash = self.hasher.hash_one(name);
-        self.shard(hash).read().find(hash, |state| state.name() == name).cloned()
+        self.shard(hash).read().find(hash, |topic| topic.name.as_str() == name).map(|topic| Arc::clone(&topic.state))
     }
 
     pub(crate) fn put(&self, config: TopicConfig, store: &Store) -> Arc<TopicState> {
         let state = Arc::new(TopicState::new(config, store));
-        let hash = self.hasher.hash_one(state.name());
+        let named = Named { name: state.config.topic.clone(), state: Arc::clone(&state) };
+        let hash = self.hasher.hash_one(named.name.as_str());
         let mut shard = self.shard(hash).write();
-        let rehash = |state: &Arc<TopicState>| self.hasher.hash_one(state.name());
-        match shard.entry(hash, |other| other.name() == state.name(), rehash) {
-            Entry::Occupied(mut old) => *old.get_mut() = Arc::clone(&state),
-            Entry::Vacant(place) => drop(place.insert(Arc::clone(&state))),
+        match shard.entry(hash, |other| other.name == named.name, |topic| self.hasher.hash_one(topic.name.as_str())) {
+            Entry::Occupied(mut old) => *old.get_mut() = named,
+            Entry::Vacant(place) => drop(place.insert(named)),
         }
         state
     }
@@ -116,7 +121,7 @@ impl Topics {
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<TopicState>> {
         let hash = self.hasher.hash_one(name);
         let mut shard = self.shard(hash).write();
-        shard.find_entry(hash, |state| state.name() == name).ok().map(|found| found.remove().0)
+        shard.find_entry(hash, |topic| topic.name.as_str() == name).ok().map(|found| found.remove().0.state)
     }
 
     /// All topics, in order of their names.
@@ -127,14 +132,13 @@ impl Topics {
     }
 
     pub(crate) fn unordered(&self) -> Vec<Arc<TopicState>> {
-        self.shards.iter().flat_map(|shard| shard.read().iter().cloned().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(of_shard).collect()
     }
 
     /// Calls for each topic, in no order; no lock is held meanwhile.
     pub(crate) fn each(&self, mut call: impl FnMut(&TopicState)) {
         for shard in &self.shards {
-            let topics: Vec<_> = shard.read().iter().cloned().collect();
-            topics.iter().for_each(|topic| call(topic));
+            of_shard(shard).iter().for_each(|topic| call(topic));
         }
     }
 

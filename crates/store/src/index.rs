@@ -162,17 +162,16 @@ impl Indexer {
 
     fn write_run(&self, to: u64, is_last: bool) -> io::Result<()> {
         let (shared, log) = (&*self.shared, &*self.shared.log);
-        let (from, mut queues, mut keys) = {
+        let (from, queues, mut keys) = {
             let newest = shared.newest.lock();
             let count = newest.keys.partition_point(|key| key.physical < to);
             (newest.from, newest.queues.clone(), newest.keys.range(..count).copied().collect::<Vec<_>>())
         };
-        sort(&mut queues);
         keys.sort_unstable();
         let dir = index_dir(&log.options.dir);
         let mut writer = RunWriter::create(&*log.host.disk, &dir, from, to)?;
         let (mut spots, mut count) = (Vec::new(), 0);
-        for queue in &queues {
+        for queue in &sorted(queues) {
             spots.clear();
             let first = queue.below(to, &mut spots);
             if spots.is_empty() {
@@ -247,18 +246,24 @@ impl Indexer {
     }
 }
 
-/// Puts queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
-fn sort(queues: &mut [Arc<Queue>]) {
+/// Queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
+fn sorted(queues: Vec<Arc<Queue>>) -> Vec<Arc<Queue>> {
     let mut ranks: HashMap<Topic, usize> = HashMap::new();
-    for queue in queues.iter() {
-        if !ranks.contains_key(queue.topic()) {
-            ranks.insert(queue.topic().clone(), 0);
-        }
+    let mut placed = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let next = ranks.len();
+        let number = match ranks.get(queue.topic()) {
+            Some(number) => *number,
+            None => *ranks.entry(queue.topic().clone()).or_insert(next),
+        };
+        placed.push((number, queue.id(), queue));
     }
-    let mut topics: Vec<_> = ranks.iter_mut().collect();
+    let mut topics: Vec<_> = ranks.into_iter().collect();
     topics.sort_unstable();
-    topics.into_iter().enumerate().for_each(|(place, (_, rank))| *rank = place);
-    queues.sort_by_cached_key(|queue| (ranks.get(queue.topic()), queue.id()));
+    let mut rank_of = vec![0; topics.len()];
+    topics.iter().enumerate().for_each(|(rank, (_, number))| rank_of[*number] = rank);
+    placed.sort_unstable_by_key(|(number, id, _)| (rank_of[*number], *id));
+    placed.into_iter().map(|(_, _, queue)| queue).collect()
 }
 
 fn needs_table(runs: &[Arc<Run>]) -> bool {

@@ -54,32 +54,36 @@ pub struct Intake {
 }
 
 /// One queue of a topic.
+///
+/// Of very many queues each is far from the processor, so what an append needs stands together, in this order.
+#[repr(C)]
 pub struct Queue {
     topic: Topic,
-    id: QueueId,
     log: Arc<Log>,
+    hide_before: AtomicU64,
+    id: QueueId,
     /// 0 for the store's option.
     flush: AtomicU8,
-    hide_before: AtomicU64,
-    moved: Notify,
     state: Mutex<State>,
+    moved: Notify,
 }
 
+#[repr(C)]
 struct State {
     /// Offset of the first entry of `tail`.
     base: u64,
     tail: VecDeque<Spot>,
-    /// The visible end never goes back, even if the flush policy changes.
-    visible: u64,
     /// Number of the writer's group that touched it last.
     touched: u64,
     /// Whether the index knows that there is something in `tail`.
     listed: bool,
+    /// Since it was taken last.
+    intake: Intake,
+    /// The visible end never goes back, even if the flush policy changes.
+    visible: u64,
     /// The first readable offset, and for which first readable position of the log it was found.
     min: Option<(u64, u64)>,
     cursor: Cursor,
-    /// Since it was taken last.
-    intake: Intake,
 }
 
 /// What the writer has to remember after giving a message its offset.
