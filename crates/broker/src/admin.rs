@@ -57,7 +57,11 @@ pub struct QueueLag {
 }
 
 impl Broker {
-    pub(crate) fn check_topic_config(&self, config: &TopicConfig) -> Result<(), AdminError> {
+    /// What [`Broker::put_topic`] would refuse.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn check_topic_config(&self, config: &TopicConfig) -> Result<(), AdminError> {
         Topic::new(config.topic.as_str())?;
         let name = config.topic.as_str();
         if system::is_system_topic(name) || system::is_closed_to_clients(name) {
@@ -79,11 +83,11 @@ impl Broker {
         check_attributes(config)
     }
 
-    /// Creates a group or changes its settings; durable on return.
+    /// What [`Broker::put_group`] would refuse.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
+    pub fn check_group_config(&self, config: &GroupConfig) -> Result<(), AdminError> {
         Group::new(config.group.as_str())?;
         check_quota(&config.attributes)?;
         let mut names = config.attributes.keys();
@@ -91,6 +95,15 @@ impl Broker {
             let allowed = format!("{}, {}", quota::MESSAGES, quota::BYTES);
             return Err(AdminError::Range { what: "attribute", value: unknown.clone(), allowed });
         }
+        Ok(())
+    }
+
+    /// Creates a group or changes its settings; durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
+        self.check_group_config(&config)?;
         let group = config.group.clone();
         let change = Change::GroupSet(config);
         let stored = self.metadata().propose(change).await;

@@ -69,21 +69,27 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
     })
 }
 
-async fn put(request: &Request, body: SubscriptionGroupConfig) -> Result<(), Reply> {
-    let known = request.broker.group_config(&Group::from_stored(&body.group_name));
-    request.broker.put_group(group_config(body, known.as_deref())?).await?;
-    Ok(())
-}
-
 pub(super) async fn create(request: &Request) -> Outcome {
-    put(request, from_slice(&request.frame.body)?).await?;
-    Ok(Reply::ok())
+    put(request, vec![from_slice(&request.frame.body)?]).await
 }
 
 pub(super) async fn create_list(request: &Request) -> Outcome {
     let list: SubscriptionGroupList = from_slice(&request.frame.body)?;
-    for body in list.group_config_list {
-        put(request, body).await?;
+    put(request, list.group_config_list).await
+}
+
+/// Stores groups one after the other, once all are known to be right.
+async fn put(request: &Request, bodies: Vec<SubscriptionGroupConfig>) -> Outcome {
+    let broker = &request.broker;
+    let mut configs = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let known = broker.group_config(&Group::from_stored(&body.group_name));
+        let config = group_config(body, known.as_deref())?;
+        broker.check_group_config(&config)?;
+        configs.push(config);
+    }
+    for config in configs {
+        broker.put_group(config).await?;
     }
     Ok(Reply::ok())
 }

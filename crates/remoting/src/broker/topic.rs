@@ -81,8 +81,10 @@ pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
     Ok(Reply::ok())
 }
 
+/// Stores topics one after the other, once all are known to be right.
 pub(super) async fn create_list(request: &Request) -> Outcome {
     let list: TopicConfigList = from_slice(&request.frame.body)?;
+    let mut configs = Vec::with_capacity(list.topic_config_list.len());
     for topic in list.topic_config_list {
         let mut attributes = attributes_of(request, &topic.topic_name);
         attributes::change_by_map(topic.attributes, &mut attributes);
@@ -96,6 +98,10 @@ pub(super) async fn create_list(request: &Request) -> Outcome {
             attributes,
             since: PhysicalOffset(0),
         };
+        request.broker.check_topic_config(&config)?;
+        configs.push(config);
+    }
+    for config in configs {
         request.broker.put_topic(config).await?;
     }
     request.broker.name_servers_know_topics().await;

@@ -136,6 +136,9 @@ final class Versioned {
             var seen = stage.admin.examineTopicConfig(master, topic.getTopicName());
             Check.equal(topic.getReadQueueNums(), seen.getReadQueueNums(), "queues of " + topic.getTopicName());
         }
+        var withBad = java.util.List.of(new TopicConfig(stage.name("good"), 3, 3, 6), new TopicConfig("bad name!", 2, 2, 6));
+        Check.fails("a list with a bad name", () -> stage.admin.createAndUpdateTopicConfigList(master, withBad));
+        Check.fails("a topic before the bad name", () -> stage.admin.examineTopicConfig(master, stage.name("good")));
     }
 
     private static void queryByTag(Stage stage) throws Exception {
