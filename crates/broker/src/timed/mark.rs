@@ -39,8 +39,13 @@ pub(super) enum Said {
     Nothing,
 }
 
+/// What a mark says. A message that waits names its topic and is none, whatever properties its sender gave it.
+fn mark_of<'a>(record: &Record<'a>) -> Option<&'a str> {
+    record.property(properties::TIMER_MARK).filter(|_| record.property(properties::REAL_TOPIC).is_none())
+}
+
 pub(super) fn read(record: &Record<'_>) -> Said {
-    if record.property(properties::TIMER_MARK).is_some() {
+    if mark_of(record).is_some() {
         return Said::Ended(record.body.chunks_exact(ROW).map(pending).collect());
     }
     let due = record.property(properties::TIMER_OUT_MS).and_then(|due| due.parse().ok());
@@ -50,7 +55,7 @@ pub(super) fn read(record: &Record<'_>) -> Said {
 
 /// Whether a record says that one of these messages was cancelled.
 pub(super) fn cancels(record: &Record<'_>, dues: &[Due]) -> bool {
-    record.property(properties::TIMER_MARK) == Some(Ending::Cancelled.name())
+    mark_of(record) == Some(Ending::Cancelled.name())
         && record.body.chunks_exact(ROW).any(|row| dues.contains(&pending(row).due))
 }
 

@@ -249,6 +249,20 @@ fn retention_moves_what_still_waits() {
 }
 
 #[test]
+fn no_property_of_a_message_makes_it_a_mark() {
+    run(57, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let mark = "TIMER_MARK\u{1}cancelled\u{2}";
+        let receipt = node.send_with("t", &"x".repeat(40), &format!("{mark}{}", at(&world, 500))).await.unwrap();
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bodies(&node, "t").await.len(), 1);
+        let late = node.broker.recall("t", &receipt.recall_handle.unwrap()).await;
+        assert!(matches!(late, Err(RecallError::TooLate { .. })));
+    });
+}
+
+#[test]
 fn a_slow_read_delays_no_other_topic_and_no_send() {
     run(51, |world| async move {
         let node = Node::start(&world).await;
