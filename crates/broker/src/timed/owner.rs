@@ -193,7 +193,10 @@ impl Owner {
 
     /// Takes in what is next in the timer topic.
     async fn take_in(&mut self) -> io::Result<()> {
-        let from = self.index().applied().0.max(self.queue.min_offset().0);
+        let (known, position) = self.index().applied();
+        let from = known.max(self.queue.min_offset().0);
+        // Of what retention has taken nothing waits.
+        self.index().set_applied(from, position);
         if self.index().is_full() || from >= self.queue.max_offset().0 {
             return Ok(());
         }
@@ -203,7 +206,6 @@ impl Owner {
             Err(error @ ReadError::Damaged { .. }) => {
                 let readable = self.queue.readable_from(QueueOffset(from)).map_err(io::Error::other)?;
                 tracing::error!(from, to = readable.0, %error, "timed messages are lost in a damaged place of the log");
-                let position = self.index().applied().1;
                 self.index().set_applied(readable.0, position);
                 return Ok(());
             }

@@ -249,6 +249,27 @@ fn retention_moves_what_still_waits() {
 }
 
 #[test]
+fn timers_go_on_after_retention_has_taken_all_of_them() {
+    run(56, |world| async move {
+        let node = Node::start_with(&world, |options| options.retention_bytes = Some(0)).await;
+        node.create("t", 1).await;
+        node.send_with("t", "first", &at(&world, 500)).await.unwrap();
+        rt::sleep(Duration::from_secs(2)).await;
+        for _ in 0..10 {
+            node.send("t", &"x".repeat(1 << 20)).await.unwrap();
+        }
+        rt::sleep(Duration::from_secs(130)).await;
+        let timers = node.broker.queue(model::system::TIMER_TOPIC, 0).unwrap();
+        assert!(timers.min_offset().0 > 0 && timers.min_offset() == timers.max_offset());
+        let node = node.power_cycle().await;
+        let end = node.broker.queue("t", 0).unwrap().max_offset().0;
+        node.send_with("t", "second", &at(&world, 500)).await.unwrap();
+        rt::sleep(Duration::from_secs(2)).await;
+        assert_eq!(node.bodies("t", end as i64, "*").await, ["second"]);
+    });
+}
+
+#[test]
 fn no_property_of_a_message_makes_it_a_mark() {
     run(57, |world| async move {
         let node = Node::start(&world).await;
