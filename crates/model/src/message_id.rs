@@ -123,6 +123,7 @@ mod tests {
             assert_eq!(expected.parse::<MessageId>().unwrap(), id);
         };
         check("127.0.0.1:10911", 1234, "7F00000100002A9F00000000000004D2");
+        check("255.254.16.9:65535", 0x0123_4567_89AB_CDEF, "FFFE10090000FFFF0123456789ABCDEF");
         check("[::1]:10911", 1, "0000000000000000000000000000000100002A9F0000000000000001");
         for wrong in ["", "7F", "7F00000100002A9F00000000000004DX", "7F0000010FFF2A9F00000000000004D2"] {
             assert!(wrong.parse::<MessageId>().is_err(), "{wrong}");

@@ -200,5 +200,11 @@ mod tests {
             let read: Vec<_> = iter(&text).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
             prop_assert_eq!(read, pairs);
         }
+
+        #[test]
+        fn any_text_is_read_part_by_part(text in "[a-c\u{1}\u{2}é]{0,40}") {
+            let expected: Vec<_> = text.split('\u{2}').filter_map(|part| part.split_once('\u{1}')).collect();
+            prop_assert_eq!(iter(&text).collect::<Vec<_>>(), expected);
+        }
     }
 }
