@@ -13,7 +13,7 @@ use crate::timed::Timed;
 use crate::topic::{TopicState, Topics, system_topics};
 use crate::traffic::Traffic;
 use crate::trends::{self, Trends};
-use crate::{Meter, Options, Publish, PublishError, Setting, Totals};
+use crate::{AdminError, Meter, Options, Publish, PublishError, Setting, Totals};
 use cluster::metadata::{Change, Metadata};
 use model::{Group, GroupConfig, PhysicalOffset, Topic, TopicConfig, permission, system};
 use parking_lot::Mutex;
@@ -420,23 +420,28 @@ impl Broker {
         if self.topics.get(topic.as_str()).is_some() {
             return Ok(topic);
         }
-        let changing = self.changing.lock().await;
-        if self.topics.get(topic.as_str()).is_none() {
-            let failed = |reason: String| PublishError::CreateTopic { topic: topic.to_string(), reason };
-            self.set_topic(config).await.map_err(|error| failed(error.to_string()))?;
-        }
-        drop(changing);
+        let broker = Arc::clone(self);
+        let created = to_its_end(async move {
+            let _changing = broker.changing.lock().await;
+            match broker.topics.get(config.topic.as_str()) {
+                Some(_) => Ok(()),
+                None => broker.set_topic(config).await,
+            }
+        });
+        let failed =
+            |error: AdminError| PublishError::CreateTopic { topic: topic.to_string(), reason: error.to_string() };
+        created.await.map_err(failed)?;
         self.name_servers_know_topics().await;
         Ok(topic)
     }
 
     /// Stores a topic's settings and puts them in force. The caller holds `changing`.
-    async fn set_topic(&self, mut config: TopicConfig) -> Result<(), cluster::metadata::ProposeError> {
+    async fn set_topic(&self, mut config: TopicConfig) -> Result<(), AdminError> {
         config.since = match self.topics.get(config.topic.as_str()) {
             Some(known) => known.config.since,
             None => self.store.positions().written,
         };
-        self.metadata.propose(Change::TopicSet(config.clone())).await?;
+        self.metadata.propose(Change::TopicSet(config.clone())).await.map_err(not_stored)?;
         let topic = config.topic.clone();
         self.topics.put(config, &self.store);
         self.tell_name_servers(Some(topic));
@@ -446,31 +451,47 @@ impl Broker {
     /// Creates a topic or changes its settings; durable on return.
     ///
     /// # Errors
-    /// [`crate::AdminError`] if it could not be stored.
-    pub async fn put_topic(&self, config: TopicConfig) -> Result<(), crate::AdminError> {
+    /// [`AdminError`] if it could not be stored.
+    pub async fn put_topic(self: &Arc<Self>, config: TopicConfig) -> Result<(), AdminError> {
         self.check_topic_config(&config)?;
-        let _changing = self.changing.lock().await;
-        self.set_topic(config).await.map_err(|error| crate::AdminError::Metadata(error.to_string()))
+        let broker = Arc::clone(self);
+        to_its_end(async move {
+            let _changing = broker.changing.lock().await;
+            broker.set_topic(config).await
+        })
+        .await
     }
 
     /// Deletes a topic with its messages and the offsets of its groups; durable on return.
     ///
     /// # Errors
-    /// [`crate::AdminError`] if it could not be stored.
-    pub async fn delete_topic(&self, name: &str) -> Result<(), crate::AdminError> {
+    /// [`AdminError`] if it could not be stored.
+    pub async fn delete_topic(self: &Arc<Self>, name: &str) -> Result<(), AdminError> {
         if system::is_system_topic(name) {
-            return Err(crate::AdminError::SystemTopic { topic: name.to_owned() });
+            return Err(AdminError::SystemTopic { topic: name.to_owned() });
         }
-        let _changing = self.changing.lock().await;
-        let topic = Topic::from_stored(name);
-        let failed = |error: cluster::metadata::ProposeError| crate::AdminError::Metadata(error.to_string());
-        self.metadata
-            .propose(Change::OffsetsForgotten { group: None, topic: Some(topic.clone()) })
-            .await
-            .map_err(failed)?;
-        self.metadata.propose(Change::TopicDeleted(topic)).await.map_err(failed)?;
-        self.topics.remove(name);
-        self.tell_name_servers(None);
-        Ok(())
+        let (broker, topic) = (Arc::clone(self), Topic::from_stored(name));
+        to_its_end(async move {
+            let _changing = broker.changing.lock().await;
+            let forgotten = Change::OffsetsForgotten { group: None, topic: Some(topic.clone()) };
+            broker.metadata.propose(forgotten).await.map_err(not_stored)?;
+            broker.metadata.propose(Change::TopicDeleted(topic.clone())).await.map_err(not_stored)?;
+            broker.topics.remove(topic.as_str());
+            broker.tell_name_servers(None);
+            Ok(())
+        })
+        .await
     }
+}
+
+/// Makes a change to its end even if the caller stops waiting, because its connection is closed: what is in force must not
+/// differ from the metadata.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, AdminError>> + Send + 'static,
+) -> Result<T, AdminError> {
+    rt::spawn(change).await.unwrap_or_else(|_| Err(AdminError::Metadata("the broker stops".to_owned())))
+}
+
+pub(crate) fn not_stored(error: cluster::metadata::ProposeError) -> AdminError {
+    AdminError::Metadata(error.to_string())
 }

@@ -1,6 +1,7 @@
 //! What an operator may change while the broker runs. Changes are kept with the metadata and go before the options with
 //! which the broker was started, until they are taken back.
 
+use crate::broker::{not_stored, to_its_end};
 use crate::{AdminError, Broker};
 use cluster::metadata::{Change, State};
 use model::permission;
@@ -8,7 +9,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Seconds of an hour.
 const HOUR_SECONDS: u64 = 3600;
@@ -142,21 +142,17 @@ impl Broker {
                 return Err(AdminError::Range { what: setting.name(), value: value.to_string(), allowed });
             }
         }
-        // One change of the metadata, so that a disk that fails leaves all of them or none. It counts even if the caller
-        // stops waiting.
+        // One change of the metadata, so that a disk that fails leaves all of them or none.
         let edits = changes.iter().map(|(setting, value)| (setting.name().to_owned(), value.map(|v| v.to_string())));
         let change =
             Change::KvEdited { namespace: cluster::metadata::BROKER_SETTINGS.to_owned(), edits: edits.collect() };
         let (broker, changes) = (Arc::clone(self), changes.to_vec());
-        let (reply, answer) = oneshot::channel();
-        rt::spawn(async move { drop(reply.send(broker.store_settings(change, &changes).await)) });
-        answer.await.unwrap_or_else(|_| Err(AdminError::Metadata("the broker stops".to_owned())))
+        to_its_end(async move { broker.store_settings(change, &changes).await }).await
     }
 
     async fn store_settings(&self, change: Change, changes: &[SettingChange]) -> Result<(), AdminError> {
         let _changing = self.changing().lock().await;
-        let stored = self.metadata().propose(change).await;
-        stored.map_err(|error| AdminError::Metadata(error.to_string()))?;
+        self.metadata().propose(change).await.map_err(not_stored)?;
         for (setting, value) in changes {
             self.settings().set(*setting, *value);
             tracing::info!(setting = setting.name(), ?value, "changed by an operator");

@@ -190,3 +190,23 @@ fn a_new_topic_waits_for_name_servers_that_answer() {
         assert!(waited < Duration::from_millis(500), "and not again: {waited:?}");
     });
 }
+
+#[test]
+fn topics_are_made_and_deleted_even_if_nobody_waits_for_the_answer() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        let name = Topic::from_stored("t");
+        let creating = node.broker.put_topic(TopicConfig::new(name.clone(), 3));
+        assert!(rt::timeout(Duration::ZERO, creating).await.is_err());
+        rt::sleep(Duration::from_secs(1)).await;
+        assert_eq!(node.broker.topic("t").map(|topic| topic.queues().len()), Some(3));
+
+        assert!(rt::timeout(Duration::ZERO, node.broker.delete_topic("t")).await.is_err());
+        rt::sleep(Duration::from_secs(1)).await;
+        assert!(!node.broker.metadata().read().topics.contains_key(&name));
+        // What is sent to it now is stored in a topic that the next start knows.
+        node.send("t", "x").await.unwrap();
+        let node = node.power_cycle().await;
+        assert_eq!(node.pull("g", "t", 0, "*").await.unwrap().max.0, 1);
+    });
+}
