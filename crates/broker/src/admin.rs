@@ -1,5 +1,6 @@
 //! What operators ask: settings, progress, lag, resets.
 
+use crate::broker::{not_stored, to_its_end};
 use crate::client::{Ask, AskError, Notice, OffsetsReset};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker, TopicState};
@@ -244,7 +245,8 @@ impl Broker {
             let Some(state) = self.topic(topic.as_str()) else { continue };
             for queue in state.queues().iter().take(state.config.read_queues as usize) {
                 let known = self.metadata().offset(group, &topic, queue.id());
-                let consumer_offset = known.unwrap_or(QueueOffset(0));
+                // A queue of a topic that was deleted and made again does not begin at 0.
+                let consumer_offset = known.unwrap_or_else(|| queue.min_offset());
                 let before = consumer_offset.0.checked_sub(1).map(QueueOffset);
                 let readable = before.filter(|at| *at >= queue.min_offset() && *at < queue.max_offset());
                 let last_timestamp = readable.map_or(Ok(0), |at| timestamp_at(queue, at))?;
@@ -282,22 +284,39 @@ impl Broker {
         let (broker, state, of_group) = (Arc::clone(self), Arc::clone(&topic), group.clone());
         let look = move || broker.reset_targets(&of_group, &state, only, timestamp, force);
         let offsets = self.host().run_blocking(look).await?;
-        let entries =
-            offsets.iter().map(|(queue, offset)| (group.clone(), topic.config.topic.clone(), *queue, *offset));
+        let (broker, group, topic) = (Arc::clone(self), group.clone(), topic.config.topic.clone());
+        to_its_end(async move {
+            broker.store_reset(&group, &topic, &offsets, timestamp).await?;
+            rt::spawn(broker.insist(group, topic, timestamp, offsets.clone()));
+            Ok(offsets)
+        })
+        .await
+    }
+
+    async fn store_reset(
+        &self,
+        group: &Group,
+        topic: &Topic,
+        offsets: &[(QueueId, QueueOffset)],
+        timestamp: i64,
+    ) -> Result<(), AdminError> {
+        let keys: Vec<_> = offsets.iter().map(|(queue, _)| (group.clone(), topic.clone(), *queue)).collect();
+        self.resets().lock().begin(&keys);
+        let entries = offsets.iter().map(|(queue, offset)| (group.clone(), topic.clone(), *queue, *offset));
         let reason = format!("reset to time {timestamp} by an operator");
         let reset = Change::OffsetsReset { reason, entries: entries.collect(), pressed: true };
-        self.metadata().propose(reset).await.map_err(|error| AdminError::Metadata(error.to_string()))?;
-        let now = self.now();
+        let stored = self.metadata().propose(reset).await;
         let mut resets = self.resets().lock();
-        for (queue, offset) in &offsets {
-            resets.press((group.clone(), topic.config.topic.clone(), *queue), *offset, now);
-            self.groups().reset(group, &(topic.config.topic.clone(), *queue), *offset, now);
+        resets.stored(&keys);
+        stored.map_err(not_stored)?;
+        let now = self.now();
+        for (key, (queue, offset)) in keys.into_iter().zip(offsets) {
+            resets.press(key, *offset, now);
+            self.groups().reset(group, &(topic.clone(), *queue), *offset, now);
         }
         drop(resets);
         self.resets_pressed().send_modify(|count| *count += 1);
-        let topic = topic.config.topic.clone();
-        rt::spawn(Arc::clone(self).insist(group.clone(), topic, timestamp, offsets.clone()));
-        Ok(offsets)
+        Ok(())
     }
 
     /// Where a reset sends a group, queue by queue. May block on the disk.
@@ -328,7 +347,13 @@ impl Broker {
             let offset = if force { wanted } else { known.map_or(wanted, |known| known.min(wanted)) };
             offsets.push((queue.id(), offset));
         }
-        Ok(offsets)
+        match only {
+            Some((id, _)) if offsets.is_empty() => {
+                let allowed = format!("0 to {}", topic.config.read_queues.saturating_sub(1));
+                Err(AdminError::Range { what: "queueId", value: id.to_string(), allowed })
+            }
+            _ => Ok(offsets),
+        }
     }
 
     /// Members follow a reset with their next pull. One that pulls nothing, because it has more in hand than it may, is told.

@@ -60,7 +60,7 @@ impl Broker {
     /// The offset of a group in a queue, or, while the group is divided, that of the asking member's cohort. It never moves
     /// back after it was told, except by a reset.
     ///
-    /// A group without one starts at 0 where the queue still has all its messages and they are recent (unless
+    /// A group without one starts at the beginning where the queue still has all its messages and they are recent (unless
     /// `zero_if_unknown` is false): so a new group on a young topic misses nothing, whatever it asked for. This is the
     /// original's rule.
     ///
@@ -84,14 +84,22 @@ impl Broker {
             self.metadata().flush_offsets().await.map_err(|error| OffsetError::Metadata(error.to_string()))?;
             return Ok(offset);
         }
+        let min = queue.min_offset();
         let is_young = || {
             let mut first = Vec::new();
             // An empty queue counts: who is told nothing asks for its end next, and passes what arrives in between.
-            queue.min_offset().0 == 0
-                && queue.entries(QueueOffset(0), 1, &mut first).is_ok()
+            self.has_all_messages(topic, min)
+                && queue.entries(min, 1, &mut first).is_ok()
                 && first.first().is_none_or(|entry| self.store().is_hot(entry.physical))
         };
-        if zero_if_unknown && is_young() { Ok(QueueOffset(0)) } else { Err(OffsetError::NotFound) }
+        if zero_if_unknown && is_young() { Ok(min) } else { Err(OffsetError::NotFound) }
+    }
+
+    /// Whether retention has taken nothing from a queue that begins at `min`. One of a topic that was deleted and made again
+    /// does not begin at 0.
+    fn has_all_messages(&self, topic: &str, min: QueueOffset) -> bool {
+        let since = || self.topics().get(topic).map(|topic| topic.config.since);
+        min.0 == 0 || since().is_some_and(|since| self.store().positions().min <= since)
     }
 
     /// Remembers a group's offset. An offset below the known one is ignored: only resets go back. An unknown group is

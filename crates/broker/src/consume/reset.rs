@@ -2,7 +2,8 @@
 //!
 //! A member goes on from where it is and commits that, so a reset must be pressed: until a pull asks for the offset that
 //! was set, pulls are answered with it and commits are ignored. What is pressed is kept in the metadata, so that a restart
-//! of the broker does not undo a reset. A pure state machine: time comes in.
+//! of the broker does not undo a reset. While it is being stored, commits are ignored already: one that came between would
+//! undo it. A pure state machine: time comes in.
 
 use model::{Group, QueueId, QueueOffset, Topic};
 use rt::Timestamp;
@@ -12,23 +13,39 @@ use std::time::Duration;
 /// A reset that nobody followed for so long is no longer pressed; the offset stays as it was set.
 const EXPIRY: Duration = Duration::from_secs(120);
 
-type Key = (Group, Topic, QueueId);
+pub(crate) type Key = (Group, Topic, QueueId);
 
 /// Resets being pressed.
 #[derive(Default)]
 pub(crate) struct Resets {
     pressed: HashMap<Key, (QueueOffset, Timestamp)>,
+    /// Those that are being stored; a queue may be in it more than once.
+    coming: Vec<Key>,
     /// Those that ended and of which the metadata does not know yet.
     ended: Vec<Key>,
 }
 
 impl Resets {
+    /// Resets are about to be stored.
+    pub(crate) fn begin(&mut self, keys: &[Key]) {
+        self.coming.extend_from_slice(keys);
+    }
+
+    /// They are stored, or could not be.
+    pub(crate) fn stored(&mut self, keys: &[Key]) {
+        for key in keys {
+            if let Some(at) = self.coming.iter().position(|coming| coming == key) {
+                self.coming.swap_remove(at);
+            }
+        }
+    }
+
     pub(crate) fn press(&mut self, key: Key, offset: QueueOffset, now: Timestamp) {
         self.pressed.insert(key, (offset, now));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pressed.is_empty()
+        self.pressed.is_empty() && self.coming.is_empty()
     }
 
     /// Where a pull at `asked` must go on instead; none if it may go on. A pull at the offset that was set follows the
@@ -49,6 +66,9 @@ impl Resets {
 
     /// Whether a commit is to be ignored.
     pub(crate) fn ignores_commit(&mut self, key: &Key, now: Timestamp) -> bool {
+        if self.coming.contains(key) {
+            return true;
+        }
         let Some((_, pressed)) = self.pressed.get(key) else { return false };
         if now.since(*pressed) > EXPIRY {
             self.end(key);
@@ -93,6 +113,20 @@ mod tests {
         assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(5)), None);
         assert_eq!(resets.take_ended(Timestamp(5)), [key()]);
         assert_eq!(resets.take_ended(Timestamp(5)), []);
+    }
+
+    #[test]
+    fn commits_are_ignored_while_a_reset_is_being_stored() {
+        let mut resets = Resets::default();
+        resets.begin(&[key()]);
+        resets.begin(&[key()]);
+        assert!(!resets.is_empty() && resets.ignores_commit(&key(), Timestamp(0)));
+        assert_eq!(resets.redirect(&key(), QueueOffset(9), Timestamp(0)), None);
+        resets.stored(&[key()]);
+        assert!(resets.ignores_commit(&key(), Timestamp(0)), "another one is");
+        resets.stored(&[key()]);
+        assert!(resets.is_empty() && !resets.ignores_commit(&key(), Timestamp(0)));
+        assert_eq!(resets.take_ended(Timestamp(0)), []);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Broker {
             false => self.retry_after(&config, record.reconsume_times, ask.delay_level),
         };
         let properties = sent_back_properties(&record, next);
-        let reconsume_times = record.reconsume_times + 1;
+        let reconsume_times = record.reconsume_times.saturating_add(1);
         #[cfg(feature = "planted-bugs")]
         let reconsume_times = match self.store().has_bug(store::PlantedBug::RetryNotCounted) {
             true => record.reconsume_times,

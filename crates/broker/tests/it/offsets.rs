@@ -124,3 +124,56 @@ fn a_group_that_nobody_knows_has_no_offsets() {
         assert!(matches!(cloned, Err(AdminError::GroupNotFound { group }) if group == "typo"));
     });
 }
+
+#[test]
+fn a_new_group_misses_nothing_of_a_topic_that_was_made_again() {
+    run(26, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for _ in 0..5 {
+            node.send("t", "old").await.unwrap();
+        }
+        node.broker.delete_topic("t").await.unwrap();
+        node.create("t", 1).await;
+        let begins = async |group: &str| node.broker.consumer_offset(None, group, "t", 0, true).await.unwrap().0;
+        assert_eq!(begins("before").await, 5);
+        node.send("t", "new").await.unwrap();
+        assert_eq!(begins("after").await, 5);
+        assert_eq!(node.bodies("t", 5, "*").await, ["new"]);
+        let (group, topic) = (Group::from_stored("g"), model::Topic::from_stored("t"));
+        let lag = node.broker.lag(&group, Some(&topic)).unwrap();
+        assert_eq!((lag[0].consumer_offset.0, lag[0].broker_offset.0), (5, 6));
+        let node = node.power_cycle().await;
+        assert_eq!(node.broker.consumer_offset(None, "later", "t", 0, true).await.unwrap().0, 5);
+    });
+}
+
+#[test]
+fn a_reset_names_a_queue_that_exists() {
+    run(27, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 2).await;
+        node.broker.advance_offset(None, "g", "t", 0, 0).unwrap();
+        rt::sleep(std::time::Duration::from_secs(1)).await;
+        let reset = node.broker.reset_offsets(&Group::from_stored("g"), "t", Some((2, Some(0))), 0, true).await;
+        assert_eq!(reset.unwrap_err().to_string(), "queueId is 2; allowed are 0 to 1");
+    });
+}
+
+#[test]
+fn a_reset_is_made_even_if_nobody_waits_for_the_answer() {
+    run(28, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for _ in 0..4 {
+            node.send("t", "x").await.unwrap();
+        }
+        node.broker.advance_offset(None, "g", "t", 0, 4).unwrap();
+        let group = Group::from_stored("g");
+        let reset = node.broker.reset_offsets(&group, "t", Some((0, Some(1))), 0, true);
+        assert!(rt::timeout(std::time::Duration::from_micros(1), reset).await.is_err());
+        rt::sleep(std::time::Duration::from_secs(1)).await;
+        node.broker.advance_offset(None, "g", "t", 0, 4).unwrap();
+        assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 1);
+    });
+}
