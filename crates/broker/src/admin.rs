@@ -103,29 +103,39 @@ impl Broker {
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn put_group(&self, config: GroupConfig) -> Result<(), AdminError> {
+    pub async fn put_group(self: &Arc<Self>, config: GroupConfig) -> Result<(), AdminError> {
         self.check_group_config(&config)?;
-        let group = config.group.clone();
-        let change = Change::GroupSet(config);
-        let stored = self.metadata().propose(change).await;
-        self.forget_group_quota(&group);
-        stored.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
+        self.change_group(config.group.clone(), vec![Change::GroupSet(config)]).await
+    }
+
+    /// Makes changes of a group one after the other.
+    async fn change_group(self: &Arc<Self>, group: Group, changes: Vec<Change>) -> Result<(), AdminError> {
+        let broker = Arc::clone(self);
+        to_its_end(async move {
+            let _changing = broker.changing().lock().await;
+            let mut changed = Ok(());
+            for change in changes {
+                changed = broker.metadata().propose(change).await.map(drop).map_err(not_stored);
+                if changed.is_err() {
+                    break;
+                }
+            }
+            broker.forget_group_quota(&group);
+            changed
+        })
+        .await
     }
 
     /// Deletes a group; durable on return.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn delete_group(&self, name: &str, deletion: GroupDeletion) -> Result<(), AdminError> {
+    pub async fn delete_group(self: &Arc<Self>, name: &str, deletion: GroupDeletion) -> Result<(), AdminError> {
         let group = Group::from_stored(name);
-        let failed = |error: cluster::metadata::ProposeError| AdminError::Metadata(error.to_string());
-        if deletion == GroupDeletion::ForgetOffsets {
-            let forgotten = Change::OffsetsForgotten { group: Some(group.clone()), topic: None };
-            self.metadata().propose(forgotten).await.map_err(failed)?;
-        }
-        let deleted = self.metadata().propose(Change::GroupDeleted(group.clone())).await;
-        self.forget_group_quota(&group);
-        deleted.map(drop).map_err(failed)
+        let forgotten = Change::OffsetsForgotten { group: Some(group.clone()), topic: None };
+        let forgotten = (deletion == GroupDeletion::ForgetOffsets).then_some(forgotten);
+        let changes = forgotten.into_iter().chain([Change::GroupDeleted(group.clone())]).collect();
+        self.change_group(group, changes).await
     }
 
     /// Takes a producer's heartbeat.
@@ -390,7 +400,12 @@ impl Broker {
     ///
     /// # Errors
     /// [`AdminError::GroupNotFound`], [`AdminError::Metadata`].
-    pub async fn clone_offsets(&self, source: &Group, target: &Group, topics: &[Topic]) -> Result<(), AdminError> {
+    pub async fn clone_offsets(
+        self: &Arc<Self>,
+        source: &Group,
+        target: &Group,
+        topics: &[Topic],
+    ) -> Result<(), AdminError> {
         let missing = |group: &Group| AdminError::GroupNotFound { group: group.to_string() };
         self.group_config_or_create(target.as_str()).ok_or_else(|| missing(target))?;
         let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));

@@ -41,7 +41,7 @@ pub struct Broker {
     resets: Mutex<Resets>,
     /// Counts resets, so that waiting pulls look again.
     resets_pressed: watch::Sender<u64>,
-    /// Changes of topics go one after the other, so that memory and metadata agree.
+    /// Changes of topics and groups go one after the other, so that memory and metadata agree.
     changing: tokio::sync::Mutex<()>,
     topics_changed: watch::Sender<u64>,
     audience: Audience,
@@ -369,7 +369,7 @@ impl Broker {
 
     /// A group's settings; an unknown group gets the default ones, which are then stored in the background.
     #[must_use]
-    pub fn group_config_or_create(&self, name: &str) -> Option<Arc<GroupConfig>> {
+    pub fn group_config_or_create(self: &Arc<Self>, name: &str) -> Option<Arc<GroupConfig>> {
         if let Some(config) = self.metadata.read().groups.get(name) {
             return Some(Arc::clone(config));
         }
@@ -378,9 +378,14 @@ impl Broker {
             return None;
         }
         let config = GroupConfig::new(group);
-        let proposal = self.metadata.propose(Change::GroupSet(config.clone()));
+        let (broker, new) = (Arc::clone(self), config.clone());
         rt::spawn(async move {
-            if let Err(error) = proposal.await {
+            let _changing = broker.changing.lock().await;
+            if broker.group_config(&new.group).is_some() {
+                // Settings that an operator gave in between stay.
+                return;
+            }
+            if let Err(error) = broker.metadata.propose(Change::GroupSet(new)).await {
                 tracing::warn!(%error, "a group's default settings could not be stored; the next request tries again");
             }
         });

@@ -16,9 +16,11 @@ pub use pace::Rates;
 pub use tls::{Tls, TlsError};
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use rt::{Clock, Host, Listener, Shutdown, Stream};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -180,15 +182,57 @@ impl Server {
         let (open, clock, shutdown) = (Arc::clone(&self.open), Arc::clone(&self.host.clock), shutdown.clone());
         rt::spawn(async move {
             let peer = connection.peer();
-            let result = drive::run(stream, &connection, &door, &options, tls, clock, shutdown).await;
-            match result {
-                Ok(()) => {}
-                Err(error) if error.is_departure() => tracing::debug!(%peer, %error, "connection closed"),
-                Err(error) => tracing::warn!(%peer, %error, "connection closed"),
+            let driving = drive::run(stream, &connection, &door, &options, tls, clock, shutdown);
+            // A bug must not leave a member behind that nobody can reach, or take a place among the connections for ever.
+            match AssertUnwindSafe(driving).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) if error.is_departure() => tracing::debug!(%peer, %error, "connection closed"),
+                Ok(Err(error)) => tracing::warn!(%peer, %error, "connection closed"),
+                Err(_) => tracing::error!(%peer, "a request panicked; its connection is closed"),
             }
             connection.close();
             door.closed(&connection);
             open.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, ClientError};
+    use rt::ShutdownTrigger;
+    use std::sync::atomic::AtomicBool;
+
+    #[derive(Default)]
+    struct Broken(AtomicBool);
+
+    impl Door for Broken {
+        fn call(&self, _: &Arc<Connection>, _: Vec<RawFrame>, _: &mut Work) {
+            panic!("a bug");
+        }
+
+        fn closed(&self, _: &Arc<Connection>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_ends_whole_when_a_request_panics() {
+        rt::sim::run(1, |world| async move {
+            let (machine, door) = (world.host("server"), Arc::new(Broken::default()));
+            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
+            let (_stop, shutdown) = ShutdownTrigger::new();
+            let open = server.open_connections();
+            machine.spawn(server.serve(shutdown));
+            let client = Client::new(world.host("client").boot());
+            let call = Call { code: 1, fields: &[], body: &[] };
+            let answer = client.call("server:1", &call, Duration::from_secs(3)).await;
+            assert!(matches!(answer, Err(ClientError::Call { error: CallError::Closed, .. })), "{answer:?}");
+            rt::sleep(Duration::from_secs(1)).await;
+            assert!(door.0.load(Ordering::Relaxed));
+            assert_eq!(open.load(Ordering::Relaxed), 0);
         });
     }
 }

@@ -108,7 +108,7 @@ impl Broker {
     /// # Errors
     /// [`OffsetError`] if topic or queue do not exist, or the group does not and may not be created.
     pub fn advance_offset(
-        &self,
+        self: &Arc<Self>,
         member: Option<u64>,
         group: &str,
         topic: &str,

@@ -210,3 +210,18 @@ fn topics_are_made_and_deleted_even_if_nobody_waits_for_the_answer() {
         assert_eq!(node.pull("g", "t", 0, "*").await.unwrap().max.0, 1);
     });
 }
+
+#[test]
+fn settings_of_a_group_are_not_replaced_by_those_that_its_first_pull_brings() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let group = Group::new("g").unwrap();
+        let mut config = model::GroupConfig::new(group.clone());
+        config.retry_max = 3;
+        assert!(rt::timeout(Duration::ZERO, node.broker.put_group(config)).await.is_err());
+        node.pull("g", "t", 0, "*").await.unwrap();
+        rt::sleep(Duration::from_secs(1)).await;
+        assert_eq!(node.broker.group_config(&group).unwrap().retry_max, 3);
+    });
+}

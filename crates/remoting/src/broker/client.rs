@@ -8,7 +8,7 @@ use ::broker::{
     Subscription, TagFilter,
 };
 use model::{Group, MessageId, PhysicalOffset, QueueId, Topic};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use wire::remoting::body::{
     CheckClient, Connection, ConsumeFromWhere, ConsumerConnection, ConsumerData, ConsumerList, HeartbeatData,
@@ -140,6 +140,7 @@ pub(super) async fn lock(request: &Request) -> Outcome {
     let group = Group::from_stored(&ask.consumer_group);
     let queues = ask.mq_set.iter().map(place).collect();
     let held = request.broker.lock_queues(&group, request.connection.id(), &ask.client_id, queues).await?;
+    let held: HashSet<_> = held.into_iter().collect();
     let locked = ask.mq_set.into_iter().filter(|queue| held.contains(&place(queue)));
     Ok(Reply::ok().with_body(to_vec(&LockBatchAnswer { lock_ok_mq_set: locked.collect() }, Dialect::Strict)))
 }

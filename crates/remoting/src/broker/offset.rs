@@ -11,7 +11,7 @@ use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, to_vec};
 use wire::remoting::{Language, ResponseCode, request};
 
-pub(super) fn commit_one_way(broker: &Broker, connection: u64, header: &Header<'_>) {
+pub(super) fn commit_one_way(broker: &Arc<Broker>, connection: u64, header: &Header<'_>) {
     let Ok(ask) = request::UpdateConsumerOffset::parse(&header.fields) else { return };
     let member = Some(connection);
     let committed = broker.advance_offset(member, ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset);

@@ -19,6 +19,8 @@ use wire::remoting::{FrameWriter, RequestCode, ResponseCode, batch};
 
 /// Most messages in one batch request.
 const BATCH_MESSAGES_MAX: usize = 10_000;
+/// Most bytes of the unique ids of one batch together: they all go into the header of the answer.
+const UNIQUE_KEYS_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the unique id that the official clients give.
 const UNIQUE_KEY_USUAL: usize = 32;
 
@@ -127,6 +129,14 @@ fn batch_content(frame: &RawFrame, unique_keys: &mut String) -> Result<Content<'
         }
         unique_keys.push_str(key);
     }
+    let bytes = unique_keys.len() - start;
+    if bytes > UNIQUE_KEYS_BYTES_MAX {
+        unique_keys.truncate(start);
+        let remark = format!(
+            "the unique ids of the batch have {bytes} bytes; at most {UNIQUE_KEYS_BYTES_MAX} are allowed: send smaller batches"
+        );
+        return Err(Box::new(Reply::error(ResponseCode::MESSAGE_ILLEGAL, remark)));
+    }
     let parts = entries.iter().map(|entry| BatchPart {
         flag: entry.flag,
         properties: Cow::Owned(entry.properties.to_owned()),
@@ -159,4 +169,26 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
     writer.field_plain(name!("MSG_REGION"), "DefaultRegion");
     writer.field_plain(name!("TRACE_ON"), "true");
     writer.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_a_batch_has_room_for_its_ids() {
+        let check = |messages: usize, is_good: bool| {
+            let mut properties = String::new();
+            properties::push(&mut properties, properties::UNIQ_KEY, &"\u{3}".repeat(32_000));
+            let mut body = BytesMut::new();
+            let entry = batch::Entry { flag: 0, body: b"x", properties: &properties };
+            (0..messages).for_each(|_| batch::encode(&entry, &mut body));
+            let frame = RawFrame { encoding: Encoding::Json, header: Default::default(), body: body.freeze() };
+            let mut keys = "before".to_owned();
+            assert_eq!(batch_content(&frame, &mut keys).is_ok(), is_good, "{messages}");
+            assert_eq!(keys.len(), if is_good { 6 + messages * 32_001 - 1 } else { 6 });
+        };
+        check(32, true);
+        check(33, false);
+    }
 }

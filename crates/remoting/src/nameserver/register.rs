@@ -72,7 +72,7 @@ impl NameServer {
         }
     }
 
-    /// Remembers a connection as a broker's; one that closed meanwhile is not kept.
+    /// Remembers a connection as a broker's.
     fn adopt(&self, connection: &Arc<Connection>) {
         self.brokers.lock().insert(connection.id(), Arc::clone(connection));
     }
