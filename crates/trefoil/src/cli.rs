@@ -127,7 +127,11 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    // A thread that reads standard input may wait for ever.
+    runtime.shutdown_background();
+    result
 }
 
 fn completion(shell: clap_complete::Shell) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::properties;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use wire::remoting::body::{HeartbeatData, ProducerData, TopicRouteData};
@@ -22,6 +22,8 @@ const NEW_TOPIC_QUEUES: i32 = 4;
 const PRODUCER_GROUP: &str = "CLI_PRODUCER";
 /// Bit of a route's permission.
 const WRITE: i32 = 2;
+/// Bytes of input read at a time.
+const INPUT_BYTES: usize = 64 << 10;
 /// Failures told one by one; more are only counted.
 const FAILURES_SHOWN_MAX: u64 = 10;
 
@@ -152,19 +154,41 @@ async fn introduce(cluster: &Cluster, addr: &str) -> anyhow::Result<()> {
     cluster.ask(addr, RequestCode::HEART_BEAT, |_| {}, &beat).await.map(drop)
 }
 
-/// Where messages come from, a line at a time.
-fn lines(command: &Produce) -> anyhow::Result<Box<dyn BufRead>> {
-    match &command.file {
+/// Where messages come from, a line each.
+type Input = BufReader<Box<dyn Read + Send>>;
+
+fn input(command: &Produce) -> anyhow::Result<Input> {
+    let input: Box<dyn Read + Send> = match &command.file {
         #[allow(clippy::disallowed_methods, reason = "the user's own file, not the store's")]
-        Some(path) => match std::fs::File::open(path) {
-            Ok(file) => Ok(Box::new(BufReader::new(file))),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        },
+        Some(path) => {
+            let file = std::fs::File::open(path);
+            Box::new(file.with_context(|| format!("cannot read {}", path.display()))?)
+        }
         None => {
-            if std::io::stdin().is_terminal() {
+            if io::stdin().is_terminal() {
                 eprintln!("each line is a message; end with Ctrl-D");
             }
-            Ok(Box::new(BufReader::new(std::io::stdin())))
+            Box::new(io::stdin())
+        }
+    };
+    Ok(BufReader::with_capacity(INPUT_BYTES, input))
+}
+
+/// The next line, and those after it that are there already; none at the end.
+fn next_lines(mut input: Input) -> io::Result<(Input, Vec<Vec<u8>>)> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Ok((input, lines));
+        }
+        let is_cut = |line: &mut Vec<u8>, end| line.pop_if(|byte| *byte == end).is_some();
+        if is_cut(&mut line, b'\n') {
+            is_cut(&mut line, b'\r');
+        }
+        lines.push(line);
+        if !input.buffer().contains(&b'\n') {
+            return Ok((input, lines));
         }
     }
 }
@@ -176,18 +200,33 @@ impl Run<'_> {
             self.send(body.as_bytes()).await?;
         }
         if command.messages.is_empty() {
-            let mut input = lines(command)?;
-            let mut line = Vec::new();
-            while input.read_until(b'\n', &mut line).context("cannot read the messages")? > 0 {
-                let body = line.strip_suffix(b"\n").unwrap_or(&line);
-                self.send(body.strip_suffix(b"\r").unwrap_or(body)).await?;
-                line.clear();
-            }
+            self.all_lines(input(command)?).await?;
         }
         while !self.on_the_way.is_empty() {
             self.settle_one().await?;
         }
         Ok(())
+    }
+
+    /// Sends each line as it comes: the next one may be long in coming.
+    async fn all_lines(&mut self, mut input: Input) -> anyhow::Result<()> {
+        let cluster = Arc::clone(&self.cluster);
+        loop {
+            let mut reading = std::pin::pin!(cluster.run_blocking(move || next_lines(input)));
+            let lines = loop {
+                tokio::select! {
+                    lines = &mut reading => break lines.context("cannot read the messages")?,
+                    settled = self.settle_one(), if !self.on_the_way.is_empty() => settled?,
+                }
+            };
+            if lines.1.is_empty() {
+                return Ok(());
+            }
+            for line in &lines.1 {
+                self.send(line).await?;
+            }
+            input = lines.0;
+        }
     }
 
     async fn send(&mut self, body: &[u8]) -> anyhow::Result<()> {
@@ -239,11 +278,13 @@ impl Run<'_> {
         text
     }
 
-    /// Takes the answer to the oldest message.
+    /// Takes the answer to the oldest message. Nothing is lost if it is given up before its end.
     async fn settle_one(&mut self) -> anyhow::Result<()> {
-        let Some((at, id, pending)) = self.on_the_way.pop_front() else { return Ok(()) };
+        let Some((_, _, pending)) = self.on_the_way.front_mut() else { return Ok(()) };
+        let answer = pending.answer().await;
+        let Some((at, id, _)) = self.on_the_way.pop_front() else { return Ok(()) };
         self.bar.inc(1);
-        let answer = match pending.answer().await {
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 self.failed += 1;

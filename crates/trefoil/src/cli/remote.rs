@@ -80,8 +80,9 @@ pub(super) struct Pending(rt::TaskHandle<anyhow::Result<Answer>>);
 
 impl Pending {
     /// The answer; one that is not success is an error.
-    pub(super) async fn answer(self) -> anyhow::Result<Answer> {
-        self.0.await.context("the request panicked")?
+    /// Whoever stops waiting may ask again.
+    pub(super) async fn answer(&mut self) -> anyhow::Result<Answer> {
+        (&mut self.0).await.context("the request panicked")?
     }
 }
 
@@ -111,6 +112,11 @@ impl Cluster {
     /// Time since some moment; it never goes back.
     pub(super) fn monotonic(&self) -> Duration {
         self.host.clock.monotonic()
+    }
+
+    /// Runs work that may wait for a file or a person, while requests go on.
+    pub(super) async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.host.run_blocking(work).await
     }
 
     /// A random number.

@@ -272,3 +272,66 @@ fn starts_are_refused_clearly() {
     command.args(["--roles", "controller", "--flush", "never"]).env("TREFOIL_RETENTION_HUORS", "1");
     check(command, &["the role 'controller' is not built yet", "flag --flush:", "did you mean 'retention-hours'?"]);
 }
+
+/// A command that goes on while the test does.
+fn start(node: &Node, line: &str) -> Child {
+    let mut command = Command::new(PROGRAM);
+    command.args(line.split(' ')).args(["--nameserver", node.address("nameserver")]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn lines_are_sent_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &[]);
+    let mut sender = start(&node, "produce t");
+    let mut input = sender.stdin.take().unwrap();
+    input.write_all(b"first\n").unwrap();
+    let (succeeded, text) = node.run(&["consume", "t", "--max", "1"], "");
+    assert!(succeeded && text == "first\n", "{text}");
+    input.write_all(b"second\r\n\nlast").unwrap();
+    drop(input);
+    let output = sender.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "4 messages stored in 't'\n");
+    node.check("consume t --until-end", "", &["first\nsecond\n\nlast\n"]);
+}
+
+#[test]
+fn what_comes_after_the_end_is_left_to_the_next_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &[]);
+    let body = "x".repeat(10_000);
+    node.check("produce t", &format!("{body}\n").repeat(70), &["70 messages"]);
+    let mut reader = start(&node, "consume t --until-end --group g");
+    // Once it prints it knows the end; it goes on when somebody reads.
+    let mut output = reader.stdout.take().unwrap();
+    let mut first = [0; 1];
+    output.read_exact(&mut first).unwrap();
+    node.check("produce t late", "", &[]);
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert!(reader.wait().unwrap().success());
+    assert!(!text.contains("late"));
+    node.check("group show g --topic t", "", &["lag 1 in all"]);
+    node.check("consume t --until-end --group g", "", &["late\n"]);
+}
+
+#[test]
+fn a_topic_takes_messages_again_when_scaling_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &[]);
+    node.check("produce t first", "", &[]);
+    node.check("consume t --max 1 --group g", "", &["first"]);
+    node.check("produce t second", "", &[]);
+    let mut scaling = start(&node, "topic scale t --queues 2 --keep-order");
+    let mut said = String::new();
+    BufReader::new(scaling.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("messages are refused"), "{said}");
+    assert!(Command::new("kill").args(["-INT", &scaling.id().to_string()]).status().unwrap().success());
+    assert!(!scaling.wait().unwrap().success());
+    node.check("produce t third", "", &["broker-a"]);
+    node.check("topic show t --output json", "", &["\"write_queues\": 1", "\"permission\": \"rw\""]);
+}

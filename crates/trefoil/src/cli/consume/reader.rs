@@ -135,6 +135,8 @@ impl Reader {
     pub(super) async fn run(mut self, out: &mpsc::Sender<anyhow::Result<Batch>>) -> anyhow::Result<()> {
         while self.end.is_none_or(|end| self.next < end) {
             let (messages, next) = self.pull().await?;
+            // What came after the end is not shown, so no group has read it.
+            let next = self.end.map_or(next, |end| next.min(end));
             let moved = next != self.next;
             self.next = next;
             if messages.is_empty() {

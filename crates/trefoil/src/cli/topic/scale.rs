@@ -9,6 +9,7 @@ use super::super::remote::{Cluster, MODEL_TOPIC, Master, is_refused, masters_of}
 use super::super::{Format, Target};
 use anyhow::{Context as _, bail};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use wire::remoting::body::{ConsumeStats, GroupList, SINGLE_TAG, TopicConfig, TopicStatsTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
@@ -65,9 +66,14 @@ impl Scaling<'_> {
         let queues = i32::try_from(self.command.queues).context("too many queues")?;
         let (reads, perm) = (self.before.read_queue_nums, self.before.perm);
         if self.command.keep_order {
+            // Whoever gives up must not leave a topic behind that takes no messages.
+            let mut interrupted = signal(SignalKind::interrupt())?;
             self.say("messages are refused until all that are stored were consumed");
             self.set(reads, self.before.write_queue_nums, perm & !WRITE).await?;
-            let drained = self.drained(0).await;
+            let drained = tokio::select! {
+                drained = self.drained(0) => drained,
+                _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted; the number of queues is as it was")),
+            };
             if drained.is_ok() {
                 self.set(queues, queues, perm).await?;
             } else {
