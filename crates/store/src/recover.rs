@@ -119,8 +119,10 @@ pub(crate) fn recover(host: &Host, options: Options) -> Result<(Found, Recovered
     // What is read now must not be lost later: runs and readers build on it.
     // Syncing a log that was just created can wait for the first append.
     let is_new = segments.iter().all(|segment| segment.is_new());
-    // More than this was never unsynced at a time.
-    let unsynced_from = chain.end.max(wanted_end.saturating_sub(options.unsynced_bytes_max + options.segment_bytes));
+    // More than this was never unsynced at a time. The log may end in the last file but one: the last may be a spare.
+    let unsynced_max = options.unsynced_bytes_max + options.pending_bytes_max;
+    let end_min = segments.iter().rev().nth(1).map_or(start, |segment| segment.start);
+    let unsynced_from = chain.end.max(end_min.saturating_sub(unsynced_max));
     for segment in segments.iter().filter(|segment| !is_new && segment.end() > chain.end) {
         walk::write_again(segment, unsynced_from).map_err(failed("write again", &segment.path))?;
         segment.sync(disk).map_err(failed("sync", &segment.path))?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use rt::Disk;
-use rt::sim::{Power, SimHost, run};
+use rt::sim::{Fault, Operation, Power, SimHost, run};
 use std::path::PathBuf;
 
 const DIR: &str = "/data/store";
@@ -80,6 +80,38 @@ fn a_batch_is_kept_whole_or_not_at_all() {
     }
     check(|disk, _, end| zero(disk, end - 1, end), &[0, 1, 2, 3, 4, 5], false);
     check(|disk, _, end| zero(disk, end - 3, end), &[0, 1, 2], true);
+}
+
+#[test]
+fn what_a_start_finds_after_a_failed_sync_stays_there() {
+    let options = || Options {
+        unsynced_bytes_max: 4 * 1024,
+        pending_bytes_max: 64 * 1024,
+        segment_bytes: 128 * 1024,
+        ..small(Path::new(DIR))
+    };
+    let failing = move |host: SimHost| async move {
+        let (store, _) = Store::open(&host.boot(), options()).unwrap();
+        send(&store, "t", 0, b"0").await;
+        let fault = Fault { operation: Operation::Sync, path_contains: format!("{:020}", 0), after: 0 };
+        host.disk().plan(fault);
+        let batch = (1..9).map(|number| message(&store, "t", 0, &[number; 400], "")).collect();
+        assert!(store.append(batch).unwrap().await.iter().all(Result::is_err));
+    };
+    let found = move |host: SimHost| async move {
+        let (store, _) = Store::open(&host.boot(), options()).unwrap();
+        bodies(&store, &queue(&store, "t", 0)).unwrap().len()
+    };
+    for seed in 0..20 {
+        run(seed, move |world| async move {
+            let host = world.host("a");
+            host.spawn(failing(host.clone())).await.unwrap();
+            host.crash(Power::Kept);
+            let before = host.spawn(found(host.clone())).await.unwrap();
+            host.crash(Power::Lost);
+            assert_eq!(host.spawn(found(host.clone())).await.unwrap(), before, "seed {seed}");
+        });
+    }
 }
 
 #[test]
