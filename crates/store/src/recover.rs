@@ -180,7 +180,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn collector(&self, from: u64) -> Collector<'_> {
         let limits = Limits { entries: self.options.run_entries_max, log_bytes: self.options.run_log_bytes };
-        let borders = self.segments.iter().map(|segment| segment.end()).collect();
+        let borders = self.segments.iter().flat_map(|segment| [segment.start, segment.end()]).collect();
         Collector::new(self.disk, self.index_dir, limits, borders, from)
     }
 

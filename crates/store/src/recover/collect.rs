@@ -26,7 +26,7 @@ pub(crate) struct Collector<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
     limits: Limits,
-    /// Ends of segments: no run reaches over one.
+    /// Where segments begin and end, in order: no run reaches over one.
     borders: Vec<u64>,
     /// Where the part in memory begins.
     pub(crate) from: u64,
@@ -156,12 +156,14 @@ impl Visit for Collector<'_> {
         }
         self.whole = (self.rows.len(), self.keys.len());
         let is_full = self.rows.len() >= self.limits.entries || position - self.from >= self.limits.log_bytes;
-        // Behind a damaged place the position may lie in a later segment already.
-        if let Some(border) = self.borders.iter().find(|border| self.from < **border && **border <= position) {
-            let border = *border;
-            return self.write_run(border);
+        let mut is_written = false;
+        // Behind a damaged place the position may lie several segments further.
+        while let Some(border) = self.borders.iter().copied().find(|border| self.from < *border && *border <= position)
+        {
+            self.write_run(border)?;
+            is_written = true;
         }
-        if is_full { self.write_run(position) } else { Ok(()) }
+        if is_full && !is_written { self.write_run(position) } else { Ok(()) }
     }
 
     fn take_back(&mut self) {

@@ -220,6 +220,44 @@ async fn settled(store: &Store) -> Vec<u32> {
     lost(store)
 }
 
+/// Runs are written for whole files only.
+fn large_runs(dir: &Path) -> Options {
+    Options { run_entries_max: 1 << 20, run_log_bytes: 1 << 30, ..small(dir) }
+}
+
+#[tokio::test]
+async fn retention_takes_and_leaves_whole_files_around_one_that_is_lost() {
+    let remove = |path: &PathBuf| fs::remove_file(path).unwrap();
+    let clear = |path: &PathBuf| fs::write(path, vec![0; fs::metadata(path).unwrap().len() as usize]).unwrap();
+    for (name, harm) in [("removed", &remove as &dyn Fn(&PathBuf)), ("cleared", &clear)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(large_runs(dir.path()));
+        let mut places = Vec::new();
+        for number in 0..MESSAGES {
+            places.push(send(&store, "t", 0, &body(number)).await);
+        }
+        drop(store);
+        let used = used_files(dir.path());
+        assert!(used.len() > 3);
+        harm(&used[1]);
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+        let (store, _) = open(large_runs(dir.path()));
+        let third: u64 = used[2].file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let kept = store.positions().written.0 - third;
+        store.retain(&Retention { before: i64::MIN, bytes_max: Some(kept), ..Retention::default() }).unwrap();
+        assert_eq!(store.positions().min.0, third, "{name}");
+        let queue = queue(&store, "t", 0);
+        for place in places.iter().filter(|place| place.physical_offset.0 > third) {
+            let mut entries = Vec::new();
+            queue.entries(place.queue_offset, 1, &mut entries).unwrap();
+            assert_eq!(entries[0].physical, place.physical_offset, "{name}");
+        }
+        store.retain(&Retention { before: i64::MAX, ..Retention::default() }).unwrap();
+        let last: u64 = used.last().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap();
+        assert_eq!(store.positions().min.0, last, "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
