@@ -263,9 +263,7 @@ impl Queue {
                     return Err(no_offset(next, self.min_offset().0, end));
                 }
                 Ok(0) => {
-                    let in_memory = || self.state.lock().tail.front().map(|spot| spot.physical);
-                    let after = self.log.runs.position_after(&self.topic, self.id, next).or_else(in_memory);
-                    let position = after.unwrap_or_else(|| self.log.written());
+                    let position = self.spot_after(next)?.map_or_else(|| self.log.written(), |spot| spot.physical);
                     return Err(self
                         .log
                         .damaged(position, "a message before this position is lost in a damaged part of the log"));
@@ -333,7 +331,17 @@ impl Queue {
         let mut found = Vec::with_capacity(1);
         self.log.runs.read(&self.topic, self.id, offset..offset + 1, &mut cursor, &mut found)?;
         self.state.lock().cursor = cursor;
-        Ok(found.first().map(Spot::of))
+        match found.first() {
+            Some(entry) => Ok(Some(Spot::of(entry))),
+            // What lies before and behind a place without entries must still be found.
+            None => Ok(self.spot_after(offset)?.map(|spot| spot.lost())),
+        }
+    }
+
+    /// The first entry behind an offset that no run has.
+    fn spot_after(&self, offset: u64) -> Result<Option<Spot>, ReadError> {
+        let found = self.log.runs.spot_after(&self.topic, self.id, offset)?;
+        Ok(found.or_else(|| self.state.lock().tail.front().copied()))
     }
 
     /// Returns when [`Queue::max_offset`] is beyond `offset`.

@@ -5,6 +5,7 @@ pub(crate) mod merge;
 pub(crate) mod read;
 pub(crate) mod write;
 
+use crate::index::Spot;
 use crate::log::read::io_error;
 use crate::{Entry, ReadError};
 use arc_swap::{ArcSwap, Guard};
@@ -141,13 +142,16 @@ impl Runs {
         Ok(None)
     }
 
-    /// Where the first message of a queue behind an offset lies, as far as runs tell.
-    pub(crate) fn position_after(&self, topic: &Topic, id: QueueId, offset: u64) -> Option<u64> {
-        let list = self.list.load();
-        list.iter().find_map(|run| {
-            let row = run.row(topic, id).ok().flatten().filter(|row| row.first > offset)?;
-            run.entries(row.index..row.index + 1).next()?.ok().map(|spot| spot.physical)
-        })
+    /// The first message of a queue behind an offset, as far as runs tell.
+    pub(crate) fn spot_after(&self, topic: &Topic, id: QueueId, offset: u64) -> Result<Option<Spot>, ReadError> {
+        for run in self.list.load().iter() {
+            let failed = |error| read_error(run, &error, &self.damaged);
+            let row = run.row(topic, id).map_err(failed)?.filter(|row| row.first > offset);
+            if let Some(row) = row {
+                return run.entries(row.index..row.index + 1).next().transpose().map_err(failed);
+            }
+        }
+        Ok(None)
     }
 
     /// The positions under a key's hash in runs that have messages of a range of times, newest first.

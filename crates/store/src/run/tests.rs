@@ -62,7 +62,8 @@ fn runs_are_read_and_merged_into_the_same() {
     }
     assert_eq!(small.positions_of(3, &(9005..=9005)).unwrap().len(), 7);
     assert_eq!(one.first_offset(&Topic::from_stored("a"), QueueId(2), 0), Ok(Some(5)));
-    assert_eq!(small.position_after(&Topic::from_stored("b"), QueueId(0), 0), Some(900));
+    let after = small.spot_after(&Topic::from_stored("b"), QueueId(0), 0).unwrap();
+    assert_eq!(after.map(|spot| spot.physical), Some(900));
 }
 
 #[test]

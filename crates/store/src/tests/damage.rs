@@ -226,6 +226,33 @@ fn large_runs(dir: &Path) -> Options {
 }
 
 #[tokio::test]
+async fn what_lies_before_a_loss_between_two_runs_is_found_by_time_and_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut places = Vec::new();
+    for _ in 0..2 {
+        let (store, _) = open(large_runs(dir.path()));
+        for number in 0..10 {
+            places.push(send(&store, "t", 0, &[number; 50]).await);
+        }
+        if places.len() == 10 {
+            store.close().await;
+        }
+    }
+    let first = files(dir.path(), "log").remove(0);
+    for lost in &places[10..13] {
+        flip(&first, lost.physical_offset.0 + 20, 1);
+    }
+    let (store, recovered) = open(large_runs(dir.path()));
+    assert!(!recovered.damages.is_empty());
+    let queue = queue(&store, "t", 0);
+    assert_eq!(queue.offset_at(1, Boundary::Lower), Ok(QueueOffset(0)));
+    queue.hide_before(places[5].physical_offset);
+    assert_eq!(queue.min_offset(), QueueOffset(5));
+    let damaged = queue.entries(QueueOffset(10), 1, &mut Vec::new()).unwrap_err();
+    assert!(matches!(damaged, ReadError::Damaged { position, .. } if position == places[13].physical_offset));
+}
+
+#[tokio::test]
 async fn retention_takes_and_leaves_whole_files_around_one_that_is_lost() {
     let remove = |path: &PathBuf| fs::remove_file(path).unwrap();
     let clear = |path: &PathBuf| fs::write(path, vec![0; fs::metadata(path).unwrap().len() as usize]).unwrap();
