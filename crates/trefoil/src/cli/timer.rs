@@ -4,9 +4,10 @@ mod cancel;
 mod waiting;
 
 use super::output::{show, table};
+use super::remote::Among;
 use super::{Target, time};
 use anyhow::bail;
-use waiting::{Filter, Waiting};
+use waiting::{Filter, Found, Waiting};
 
 /// List, show and cancel messages that wait for their time.
 #[derive(clap::Subcommand)]
@@ -19,12 +20,16 @@ pub(super) enum Timer {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         max: u32,
         #[command(flatten)]
+        among: Among,
+        #[command(flatten)]
         target: Target,
     },
     /// Show a message that waits.
     Show {
         /// Its unique id, its recall handle, or the id that the broker gave.
         id: String,
+        #[command(flatten)]
+        among: Among,
         #[command(flatten)]
         target: Target,
     },
@@ -59,23 +64,29 @@ impl Which {
 
 pub(super) async fn run(command: Timer) -> anyhow::Result<()> {
     match command {
-        Timer::List { which, max, target } => list(&which, max as usize, &target).await,
-        Timer::Show { id, target } => show_one(&id, &target).await,
+        Timer::List { which, max, among, target } => list(&which, max as usize, &among, &target).await,
+        Timer::Show { id, among, target } => show_one(&id, &among, &target).await,
         Timer::Cancel(command) => cancel::run(&command).await,
     }
 }
 
-async fn list(which: &Which, max: usize, target: &Target) -> anyhow::Result<()> {
-    let (found, is_all) = waiting::find(&target.cluster(), &which.filter(), max).await?;
-    show(target.output, &found, || rows(&found))?;
-    if !is_all {
+async fn list(which: &Which, max: usize, among: &Among, target: &Target) -> anyhow::Result<()> {
+    let found = waiting::find(&target.cluster(), among, &which.filter(), max).await?;
+    show_found(&found, target)?;
+    if !found.is_all {
         eprintln!("more than these {max} wait; --max shows more");
     }
-    Ok(())
+    found.silent.check()
 }
 
-async fn show_one(id: &str, target: &Target) -> anyhow::Result<()> {
-    let found = waiting::by_id(&target.cluster(), id).await?;
+/// Says that nothing waits only if all brokers said so.
+fn show_found(found: &Found, target: &Target) -> anyhow::Result<()> {
+    let is_unknown = found.messages.is_empty() && !found.silent.is_empty();
+    show(target.output, &found.messages, || if is_unknown { String::new() } else { rows(&found.messages) })
+}
+
+async fn show_one(id: &str, among: &Among, target: &Target) -> anyhow::Result<()> {
+    let found = waiting::by_id(&target.cluster(), among, id).await?;
     if found.is_empty() {
         bail!("no message '{id}' waits: it was delivered or cancelled, or it was never here");
     }

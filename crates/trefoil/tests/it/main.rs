@@ -254,6 +254,47 @@ fn what_waits_and_what_died_is_found_at_every_broker() {
     node.check("dead-letter resend g --all --yes", "", &["0 resent, 2 left out"]);
 }
 
+/// A broker of another kind: its address is the name server's, which refuses what it does not know, as they do.
+fn register_stranger(name_server: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(name_server).unwrap();
+    let header = format!(
+        r#"{{"code":103,"language":"JAVA","version":453,"opaque":1,"flag":0,"extFields":{{"brokerName":"stranger","brokerAddr":"{name_server}","clusterName":"DefaultCluster","haServerAddr":"{name_server}","brokerId":"0","compressed":"false","bodyCrc32":"0"}}}}"#
+    );
+    let lengths = [header.len() + 4, header.len()].map(|length| u32::try_from(length).unwrap().to_be_bytes());
+    stream.write_all(&[&lengths.concat(), header.as_bytes()].concat()).unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    stream
+}
+
+#[test]
+fn timers_beside_a_broker_that_cannot_list_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["broker-a"]);
+    node.check("produce t one --key a --property TIMER_DELAY_SEC=300", "", &["broker-a"]);
+    node.check("produce t two --key b --property TIMER_DELAY_SEC=300", "", &["broker-a"]);
+    let _stranger = register_stranger(node.address("nameserver"));
+    node.check_fails("cluster show", "stranger");
+    let unable = "stranger (";
+    for line in
+        ["timer list", "timer list --key a", "timer list --key nothing", "timer show nothing", "timer cancel --all"]
+    {
+        node.check_fails(line, unable);
+    }
+    let (succeeded, text) = node.run(&["timer", "list"], "");
+    assert!(!succeeded && text.contains("  t      broker-a") && text.contains("cannot list or cancel"), "{text}");
+    let (_, text) = node.run(&["timer", "list", "--key", "nothing"], "");
+    assert!(!text.contains("no message waits"), "{text}");
+    node.check("timer list --broker broker-a", "", &["broker-a", " a\n"]);
+    node.check_fails("timer list --broker stranger", unable);
+    let id = node.field("timer list --key a --broker broker-a", "id");
+    node.check(&format!("timer show {id}"), "", &["\none\n"]);
+    node.check(&format!("timer cancel {id}"), "", &["cancelled"]);
+    node.check_fails("timer cancel --key b --yes", "1 cancelled");
+    node.check("timer list --broker broker-a", "", &["no message waits"]);
+}
+
 #[test]
 fn starts_are_refused_clearly() {
     let check = |mut command: Command, expected: &[&str]| {

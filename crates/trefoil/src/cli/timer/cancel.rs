@@ -1,9 +1,9 @@
 //! `trefoil timer cancel`.
 
-use super::waiting::{self, Filter, Waiting, page};
-use super::{Which, rows};
+use super::waiting::{self, Filter, Silent, Waiting, page};
+use super::{Which, show_found};
 use crate::cli::output::{show, table};
-use crate::cli::remote::{Cluster, Master};
+use crate::cli::remote::{Among, Cluster, Master};
 use crate::cli::{Format, Target};
 use anyhow::bail;
 use broker::RecallHandle;
@@ -28,6 +28,8 @@ pub(in crate::cli) struct Cancel {
     /// Do it; without this, those that are meant by anything but their ids are only shown.
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    among: Among,
     #[command(flatten)]
     target: Target,
 }
@@ -61,16 +63,18 @@ pub(super) async fn run(command: &Cancel) -> anyhow::Result<()> {
     }
     let filter = command.which.filter();
     if !command.yes {
-        let (found, is_all) = waiting::find(&cluster, &filter, SHOWN_MAX).await?;
-        show(command.target.output, &found, || rows(&found))?;
-        let more = if is_all { "" } else { " and more" };
-        bail!("nothing is cancelled: {}{more} are meant, and --yes was not given", found.len());
+        let found = waiting::find(&cluster, &command.among, &filter, SHOWN_MAX).await?;
+        show_found(&found, &command.target)?;
+        found.silent.check()?;
+        let more = if found.is_all { "" } else { " and more" };
+        bail!("nothing is cancelled: {}{more} are meant, and --yes was not given", found.messages.len());
     }
-    let mut outcomes = Vec::new();
-    for master in cluster.masters().await? {
-        all_of(&cluster, &master, &filter, &mut outcomes).await?;
+    let (mut outcomes, mut silent) = (Vec::new(), Silent::default());
+    for master in cluster.masters_among(&command.among).await? {
+        silent.except(all_of(&cluster, &master, &filter, &mut outcomes).await)?;
     }
-    show(command.target.output, &outcomes, || format!("{} cancelled\n", outcomes.len()))
+    show(command.target.output, &outcomes, || format!("{} cancelled\n", outcomes.len()))?;
+    silent.check()
 }
 
 /// Cancels page by page; what comes meanwhile is cancelled too.
@@ -96,7 +100,7 @@ async fn by_ids(cluster: &Cluster, command: &Cancel) -> anyhow::Result<()> {
     for id in &command.ids {
         match RecallHandle::parse(id) {
             Some(handle) => outcomes.push(recall(cluster, id, handle).await),
-            None => by_id(cluster, id, &mut outcomes).await?,
+            None => by_id(cluster, &command.among, id, &mut outcomes).await?,
         }
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.cancelled).count();
@@ -133,8 +137,8 @@ async fn recall(cluster: &Cluster, text: &str, handle: RecallHandle) -> Outcome 
 }
 
 /// Exactly the messages that have the id now.
-async fn by_id(cluster: &Cluster, id: &str, outcomes: &mut Vec<Outcome>) -> anyhow::Result<()> {
-    let found = waiting::by_id(cluster, id).await?;
+async fn by_id(cluster: &Cluster, among: &Among, id: &str, outcomes: &mut Vec<Outcome>) -> anyhow::Result<()> {
+    let found = waiting::by_id(cluster, among, id).await?;
     if found.is_empty() {
         outcomes.push(Outcome::failed(id, &format!("no message '{id}' waits: it was delivered or cancelled before")));
     }

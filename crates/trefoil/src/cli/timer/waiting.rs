@@ -1,8 +1,8 @@
 //! Finding messages that wait.
 
 use crate::cli::message::Message;
-use crate::cli::remote::{Answer, Cluster, Master, is_refused};
-use anyhow::{Context as _, bail};
+use crate::cli::remote::{Among, Answer, Cluster, Master, is_refused};
+use anyhow::Context as _;
 use broker::RecallHandle;
 use model::record::Record;
 use model::{MessageId, properties};
@@ -64,7 +64,52 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
-/// Lists or cancels the messages of one broker that are meant, a page of them.
+/// A broker that has no such request: one of Apache RocketMQ.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} cannot list or cancel timed messages; {OF_APACHE}")]
+pub(super) struct Unable(String);
+
+/// What can be done all the same.
+const OF_APACHE: &str = "only Trefoil brokers can, and --broker asks one alone. Of a broker of Apache RocketMQ, \
+                         'trefoil timer cancel HANDLE' takes back one message by the recall handle that its sender was given";
+
+/// Brokers that could not answer; whatever is said of waiting messages is not said of theirs.
+#[derive(Default)]
+pub(super) struct Silent(Vec<String>);
+
+impl Silent {
+    /// Keeps the answer of a broker, if it has one; another failure than its inability stays one.
+    pub(super) fn except<T>(&mut self, answer: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => {
+                self.0.push(error.downcast::<Unable>()?.0);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether all brokers answered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An error if there are any: what was shown or done is not all then.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.is_empty() { Ok(()) } else { Err(Unable(self.0.join(", ")).into()) }
+    }
+}
+
+/// The messages that were found.
+pub(super) struct Found {
+    /// Those due first come first.
+    pub(super) messages: Vec<Waiting>,
+    /// Whether no more than these wait at the brokers that answered.
+    pub(super) is_all: bool,
+    pub(super) silent: Silent,
+}
+
+/// Lists or cancels the messages of one broker that are meant, a page of them. Brokers of another kind are [`Unable`].
 pub(super) async fn page(
     cluster: &Cluster,
     master: &Master,
@@ -76,12 +121,9 @@ pub(super) async fn page(
     let request = request::TimerQuery { topic, key, from: since, until, only, after, max_num: Some(PAGE) };
     match cluster.ask(&master.addr, code, |out| request.write(out), b"").await {
         Ok(answer) => read(&answer, master),
-        Err(error) if is_refused(&error, ResponseCode::REQUEST_CODE_NOT_SUPPORTED) => bail!(
-            "{} ({}) cannot list or cancel timed messages: only Trefoil brokers can. Of a broker of Apache RocketMQ, \
-             'trefoil timer cancel HANDLE' takes back one message by the recall handle that its sender was given",
-            master.name,
-            master.addr
-        ),
+        Err(error) if is_refused(&error, ResponseCode::REQUEST_CODE_NOT_SUPPORTED) => {
+            Err(Unable(format!("{} ({})", master.name, master.addr)).into())
+        }
         Err(error) => Err(error),
     }
 }
@@ -129,31 +171,34 @@ fn waiting(record: &Record<'_>, master: &Master) -> anyhow::Result<Waiting> {
     })
 }
 
-/// The messages of all brokers that are meant, those due first, at most so many; and whether these are all.
-pub(super) async fn find(cluster: &Cluster, filter: &Filter<'_>, max: usize) -> anyhow::Result<(Vec<Waiting>, bool)> {
-    let (mut found, mut is_all) = (Vec::new(), true);
-    for master in cluster.masters().await? {
+/// The messages of all brokers that are meant, at most so many. Fails if no broker can answer.
+pub(super) async fn find(cluster: &Cluster, among: &Among, filter: &Filter<'_>, max: usize) -> anyhow::Result<Found> {
+    let masters = cluster.masters_among(among).await?;
+    let mut found = Found { messages: Vec::new(), is_all: true, silent: Silent::default() };
+    for master in &masters {
         let (mut after, mut count): (Option<String>, _) = (None, 0);
         loop {
-            let page = page(cluster, &master, RequestCode::LIST_TIMERS, filter, after.as_deref()).await?;
+            let page = page(cluster, master, RequestCode::LIST_TIMERS, filter, after.as_deref()).await;
+            let Some(page) = found.silent.except(page)? else { break };
             count += page.messages.len();
-            found.extend(page.messages);
+            found.messages.extend(page.messages);
             after = page.next;
             if after.is_none() || count > max {
                 break;
             }
         }
     }
-    found.sort_by_key(|waiting: &Waiting| waiting.due);
-    if found.len() > max {
-        found.truncate(max);
-        is_all = false;
+    if found.silent.0.len() == masters.len() {
+        found.silent.check()?;
     }
-    Ok((found, is_all))
+    found.messages.sort_by_key(|waiting| waiting.due);
+    found.is_all = found.messages.len() <= max;
+    found.messages.truncate(max);
+    Ok(found)
 }
 
 /// The messages with an id: the sender's, a recall handle, or the broker's.
-pub(super) async fn by_id(cluster: &Cluster, id: &str) -> anyhow::Result<Vec<Waiting>> {
+pub(super) async fn by_id(cluster: &Cluster, among: &Among, id: &str) -> anyhow::Result<Vec<Waiting>> {
     let handle = RecallHandle::parse(id);
     let filter = match &handle {
         Some(handle) => Filter {
@@ -166,10 +211,13 @@ pub(super) async fn by_id(cluster: &Cluster, id: &str) -> anyhow::Result<Vec<Wai
         None => Filter { key: Some(id), ..Filter::default() },
     };
     let wanted = handle.as_ref().map_or(id, |handle| &handle.id);
-    let (mut found, _) = find(cluster, &filter, usize::MAX).await?;
+    let Found { messages: mut found, silent, .. } = find(cluster, among, &filter, usize::MAX).await?;
     found.retain(|waiting| waiting.id == wanted);
     if let (true, Ok(place)) = (found.is_empty(), id.parse::<MessageId>()) {
         found = by_place(cluster, &place).await?;
+    }
+    if found.is_empty() {
+        silent.check()?;
     }
     Ok(found)
 }
