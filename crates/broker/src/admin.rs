@@ -53,6 +53,9 @@ pub struct QueueLag {
     pub broker_offset: QueueOffset,
     /// Next offset that the group will read.
     pub consumer_offset: QueueOffset,
+    /// Behind what its members were handed; what lies before it and was not consumed is in their hands. Kept in memory for
+    /// an hour without reads.
+    pub handed_offset: QueueOffset,
     /// When the last message before it was stored, ms since the epoch; 0 if unknown.
     pub last_timestamp: i64,
 }
@@ -260,11 +263,14 @@ impl Broker {
                 let before = consumer_offset.0.checked_sub(1).map(QueueOffset);
                 let readable = before.filter(|at| *at >= queue.min_offset() && *at < queue.max_offset());
                 let last_timestamp = readable.map_or(Ok(0), |at| timestamp_at(queue, at))?;
+                let broker_offset = queue.max_offset();
+                let handed = self.traffic().handed(group, &topic, queue.id());
                 lags.push(QueueLag {
                     topic: topic.clone(),
                     queue: queue.id(),
-                    broker_offset: queue.max_offset(),
+                    broker_offset,
                     consumer_offset,
+                    handed_offset: handed.map_or(consumer_offset, |at| at.min(broker_offset).max(consumer_offset)),
                     last_timestamp,
                 });
             }
@@ -323,6 +329,7 @@ impl Broker {
         for (key, (queue, offset)) in keys.into_iter().zip(offsets) {
             resets.press(key, *offset, now);
             self.groups().reset(group, &(topic.clone(), *queue), *offset, now);
+            self.traffic().forget_handed(group, topic, *queue);
         }
         drop(resets);
         self.resets_pressed().send_modify(|count| *count += 1);

@@ -1,13 +1,14 @@
 //! What is read by whom: counters on the way of the messages, and their samples.
 //!
 //! What is stored is counted by the queues themselves. What groups read has a counter for each topic of a group while
-//! there is traffic; the counters are emptied by each sample, so one that stays empty can be forgotten.
+//! there is traffic; the counters are emptied by each sample, so one that stays empty can be forgotten. Beside them it is
+//! known up to where each queue was handed out, which is further than the group has consumed.
 
 use crate::Broker;
 use crate::trends::{Count, Counted, Trend};
-use model::{Group, Topic, system};
+use model::{Group, QueueId, QueueOffset, Topic, system};
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -15,8 +16,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 const SHARDS: usize = 16;
 /// Most pairs of a topic and a group that have a counter; of more, only the sum is counted.
 const PAIRS_MAX: usize = 16_384;
-/// Samples after which a pair without traffic is forgotten.
-const QUIET_SAMPLES: u64 = 6;
+/// Samples after which a pair without traffic is forgotten: an hour, for as long as members may hold what they were handed.
+const QUIET_SAMPLES: u64 = 360;
+/// The same while the table is more than half full.
+const QUIET_SAMPLES_CROWDED: u64 = 6;
 
 /// What a group did in a topic since the last sample.
 #[derive(Default)]
@@ -27,6 +30,17 @@ struct Pair {
     sent_back: AtomicU64,
     /// Samples without traffic.
     quiet: AtomicU64,
+    /// Behind the last message that was handed out, by queue.
+    handed: RwLock<BTreeMap<QueueId, AtomicU64>>,
+}
+
+impl Pair {
+    fn hand(&self, queue: QueueId, next: QueueOffset) {
+        if let Some(at) = self.handed.read().get(&queue) {
+            return at.store(next.0, Relaxed);
+        }
+        self.handed.write().insert(queue, next.0.into());
+    }
 }
 
 type Pairs = HashMap<Group, HashMap<Topic, Pair>>;
@@ -46,13 +60,32 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    /// Messages were handed to a group.
-    pub(crate) fn read(&self, group: &Group, topic: &Topic, messages: usize, bytes: usize) {
+    /// Messages were handed to a group, those of a queue up to an offset.
+    pub(crate) fn read(&self, group: &Group, topic: &Topic, to: (QueueId, QueueOffset), messages: usize, bytes: usize) {
         self.with(group, topic, |pair| {
             pair.pulls.fetch_add(1, Relaxed);
             pair.messages.fetch_add(messages as u64, Relaxed);
             pair.bytes.fetch_add(bytes as u64, Relaxed);
+            pair.hand(to.0, to.1);
         });
+    }
+
+    /// Up to where a group was handed the messages of a queue; `None` if nothing was lately.
+    pub(crate) fn handed(&self, group: &Group, topic: &Topic, queue: QueueId) -> Option<QueueOffset> {
+        let pairs = self.shard(group).read();
+        let handed = pairs.get(group)?.get(topic)?.handed.read();
+        handed.get(&queue).map(|next| QueueOffset(next.load(Relaxed)))
+    }
+
+    /// What a group was handed of a queue before does not count any more: it was sent elsewhere.
+    pub(crate) fn forget_handed(&self, group: &Group, topic: &Topic, queue: QueueId) {
+        if let Some(pair) = self.shard(group).read().get(group).and_then(|topics| topics.get(topic)) {
+            pair.handed.write().remove(&queue);
+        }
+    }
+
+    fn shard(&self, group: &Group) -> &RwLock<Pairs> {
+        &self.shards[self.hasher.hash_one(group) as usize % SHARDS]
     }
 
     /// A group gave a message back.
@@ -63,7 +96,7 @@ impl Traffic {
     }
 
     fn with(&self, group: &Group, topic: &Topic, count: impl Fn(&Pair)) {
-        let shard = &self.shards[self.hasher.hash_one(group) as usize % SHARDS];
+        let shard = self.shard(group);
         if let Some(pair) = shard.read().get(group).and_then(|topics| topics.get(topic)) {
             return count(pair);
         }
@@ -80,6 +113,8 @@ impl Traffic {
 
     /// Empties the counters, and forgets those that stay empty.
     fn drain(&self, mut told: impl FnMut(&Group, &Topic, Count, u64)) {
+        let is_crowded = self.count.load(Relaxed) > PAIRS_MAX / 2;
+        let quiet_max = if is_crowded { QUIET_SAMPLES_CROWDED } else { QUIET_SAMPLES };
         for shard in &self.shards {
             let mut is_quiet = false;
             for (group, topics) in shard.read().iter() {
@@ -92,21 +127,21 @@ impl Traffic {
                         pair.quiet.store(0, Relaxed);
                         told(group, topic, count, sent_back);
                     } else {
-                        is_quiet |= pair.quiet.fetch_add(1, Relaxed) + 1 >= QUIET_SAMPLES;
+                        is_quiet |= pair.quiet.fetch_add(1, Relaxed) + 1 >= quiet_max;
                     }
                 }
             }
             if is_quiet {
-                self.forget_quiet(&mut shard.write());
+                self.forget_quiet(&mut shard.write(), quiet_max);
             }
         }
     }
 
-    fn forget_quiet(&self, pairs: &mut Pairs) {
+    fn forget_quiet(&self, pairs: &mut Pairs, quiet_max: u64) {
         let is_empty = |pair: &Pair| pair.pulls.load(Relaxed) + pair.sent_back.load(Relaxed) == 0;
         pairs.retain(|_, topics| {
             let before = topics.len();
-            topics.retain(|_, pair| pair.quiet.load(Relaxed) < QUIET_SAMPLES || !is_empty(pair));
+            topics.retain(|_, pair| pair.quiet.load(Relaxed) < quiet_max || !is_empty(pair));
             self.count.fetch_sub(before - topics.len(), Relaxed);
             !topics.is_empty()
         });
@@ -202,8 +237,9 @@ mod tests {
     #[test]
     fn counters_are_emptied_and_then_forgotten() {
         let (traffic, group) = (Traffic::default(), Group::from_stored("g"));
-        traffic.read(&group, &Topic::from_stored("t"), 3, 300);
-        traffic.read(&group, &Topic::from_stored("t"), 4, 400);
+        let to = |offset| (QueueId(0), QueueOffset(offset));
+        traffic.read(&group, &Topic::from_stored("t"), to(3), 3, 300);
+        traffic.read(&group, &Topic::from_stored("t"), to(7), 4, 400);
         traffic.sent_back(&group, "t");
         assert_eq!(drained(&traffic), [("t@g".to_owned(), 7, 1)]);
         for _ in 0..QUIET_SAMPLES {
@@ -215,10 +251,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_handed_out_is_known_by_queue() {
+        let (traffic, group, topic) = (Traffic::default(), Group::from_stored("g"), Topic::from_stored("t"));
+        for (queue, next) in [(0, 5), (1, 9), (0, 8)] {
+            traffic.read(&group, &topic, (QueueId(queue), QueueOffset(next)), 1, 1);
+        }
+        let handed = |queue| traffic.handed(&group, &topic, QueueId(queue)).map(|at| at.0);
+        assert_eq!([handed(0), handed(1), handed(2)], [Some(8), Some(9), None]);
+        traffic.forget_handed(&group, &topic, QueueId(1));
+        assert_eq!([handed(0), handed(1)], [Some(8), None]);
+    }
+
+    #[test]
     fn pairs_are_bounded() {
         let traffic = Traffic::default();
         for n in 0..PAIRS_MAX + 10 {
-            traffic.read(&Group::from_stored(&format!("g{n}")), &Topic::from_stored("t"), 1, 1);
+            traffic.read(
+                &Group::from_stored(&format!("g{n}")),
+                &Topic::from_stored("t"),
+                (QueueId(0), QueueOffset(1)),
+                1,
+                1,
+            );
         }
         assert_eq!(drained(&traffic).len(), PAIRS_MAX);
     }

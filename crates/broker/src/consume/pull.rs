@@ -358,7 +358,8 @@ impl Reader {
         let (messages, bytes) = (pulled.messages(), pulled.bytes());
         self.broker.meter().pulled(messages, bytes);
         if messages > 0 {
-            self.broker.traffic().read(&self.group, self.queue.topic(), messages, bytes);
+            let to = (self.queue.id(), pulled.next);
+            self.broker.traffic().read(&self.group, self.queue.topic(), to, messages, bytes);
         }
     }
 

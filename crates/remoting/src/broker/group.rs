@@ -145,7 +145,7 @@ pub(super) fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetBrokerConsumeStats::parse(&header.fields)?;
     let broker = &request.broker;
     let groups: Vec<Group> = broker.metadata().read().groups.keys().cloned().collect();
-    let (mut consume_stats_list, mut total_diff) = (Vec::new(), 0);
+    let (mut consume_stats_list, mut total_diff, mut total_inflight_diff) = (Vec::new(), 0, 0);
     for group in groups {
         let mut of_group = Vec::new();
         for topic in broker.topics_of_group(&group) {
@@ -156,12 +156,14 @@ pub(super) fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
             let lags = broker.lag(&group, Some(&topic))?;
             let lag = |lag: &QueueLag| lag.broker_offset.0 as i64 - lag.consumer_offset.0 as i64;
             total_diff += lags.iter().map(lag).sum::<i64>();
+            let in_flight = |lag: &QueueLag| lag.handed_offset.0 as i64 - lag.consumer_offset.0 as i64;
+            total_inflight_diff += lags.iter().map(in_flight).sum::<i64>();
             of_group.push(consume_stats(broker, &group, lags));
         }
         consume_stats_list.push(BTreeMap::from([(group.to_string(), of_group)]));
     }
     let broker_addr = Some(broker.options().advertised.to_string());
-    let body = ConsumeStatsList { consume_stats_list, broker_addr, total_diff, total_inflight_diff: 0 };
+    let body = ConsumeStatsList { consume_stats_list, broker_addr, total_diff, total_inflight_diff };
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
 }
 
@@ -177,7 +179,7 @@ fn consume_stats(broker: &Broker, group: &Group, lags: Vec<QueueLag>) -> Consume
         let offsets = GroupOffset {
             broker_offset: lag.broker_offset.0 as i64,
             consumer_offset: lag.consumer_offset.0 as i64,
-            pull_offset: lag.consumer_offset.0 as i64,
+            pull_offset: lag.handed_offset.0 as i64,
             last_timestamp: lag.last_timestamp,
         };
         (key, offsets)

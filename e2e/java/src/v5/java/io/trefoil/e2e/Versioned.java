@@ -105,6 +105,7 @@ final class Versioned {
         area.add("admin-query-by-tag", Versioned::queryByTag);
         area.add("admin-forbidden", Versioned::forbidden);
         area.add("admin-cold-reads", Versioned::coldReads);
+        area.add("admin-in-flight", Versioned::inFlight);
     }
 
     private static void replicas(Stage stage) throws Exception {
@@ -171,5 +172,34 @@ final class Versioned {
         String info = stage.admin.getColdDataFlowCtrInfo(master);
         Check.that(info.contains("runtimeTable") && info.contains("configTable"), "information on cold reads: " + info);
         Facts.note("read ahead mode 0: " + stage.admin.setCommitLogReadAheadMode(master, "0"));
+    }
+
+    /** Messages that a listener has in hand show as pulled, and not as consumed; those that a member gave up do not. */
+    private static void inFlight(Stage stage) throws Exception {
+        String topic = stage.topic("t", 1);
+        stage.prepareRetries("g", topic);
+        int count = stage.sendNumbered(topic, "A", 0, 5).size();
+        var released = new java.util.concurrent.CountDownLatch(1);
+        DefaultMQPushConsumer consumer = stage.push("g");
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly) (messages, context) -> {
+            try {
+                released.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            return org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.start();
+        stage.endsWith(released::countDown);
+        Check.eventually("messages in hand", () -> inHand(stage, topic) == stage.count(topic), () -> inHand(stage, topic));
+        Check.that(stage.count(topic) >= count, "messages stored");
+        released.countDown();
+        Check.eventually("nothing in hand", () -> inHand(stage, topic) == 0, () -> inHand(stage, topic));
+    }
+
+    private static long inHand(Stage stage, String topic) throws Exception {
+        return stage.admin.examineConsumeStats(stage.name("g"), topic).getOffsetTable().values().stream()
+            .mapToLong(o -> o.getPullOffset() - o.getConsumerOffset()).sum();
     }
 }
