@@ -1,6 +1,7 @@
 // The official Go client against any RocketMQ-compatible endpoint; see ../README.md.
 //
 //	go run . [all|list|scenario…] --namesrv host:port [--threads n]
+//	go run . endure --topic T --seconds n --namesrv host:port;host:port
 package main
 
 import (
@@ -35,15 +36,21 @@ func scenarios() []scenario {
 }
 
 func main() {
-	nameServer := flag.String("namesrv", "127.0.0.1:9876", "address of the name server")
+	nameServer := flag.String("namesrv", "127.0.0.1:9876", "addresses of the name servers, separated by semicolons")
 	apache := flag.Bool("apache", false, "the brokers are Apache's: where they are known to do less, less is expected")
 	threads := flag.Int("threads", 8, "scenarios that run side by side")
+	topic := flag.String("topic", "endure", "endure: a topic that exists")
+	seconds := flag.Int("seconds", 60, "endure: how long messages are sent")
 	what := parse()
 	if os.Getenv("ROCKETMQ_GO_LOG_LEVEL") == "" {
 		rlog.SetLogLevel("fatal")
 	}
-	chosen := choose(what)
-	if chosen == nil {
+	isEnduring := len(what) == 1 && what[0] == "endure"
+	var chosen []scenario
+	if !isEnduring {
+		chosen = choose(what)
+	}
+	if chosen == nil && !isEnduring {
 		return
 	}
 	begin := time.Now()
@@ -54,6 +61,12 @@ func main() {
 		os.Exit(1)
 	}
 	point.peer = *apache
+	if isEnduring {
+		if !endure(point, *topic, *seconds) {
+			os.Exit(1)
+		}
+		return
+	}
 	passed, failed := play(point, chosen, *threads)
 	fmt.Printf("took %.1f s\n", time.Since(begin).Seconds())
 	fmt.Printf("%d passed, %d failed\n", passed, failed)

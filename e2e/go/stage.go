@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sort"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,7 +89,7 @@ func open(nameServer string) (*endpoint, error) {
 }
 
 func (p *endpoint) resolver() primitive.NsResolver {
-	return primitive.NewPassthroughResolver([]string{p.nameServer})
+	return primitive.NewPassthroughResolver(strings.Split(p.nameServer, ";"))
 }
 
 func (p *endpoint) instance() string {

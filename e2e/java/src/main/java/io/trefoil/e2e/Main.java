@@ -13,7 +13,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** `Main <scenario|area|all|list|count|verify|order|timing>… --namesrv host:port`; see ../README.md. */
+/** `Main <scenario|area|all|list|count|verify|order|endure|timing>… --namesrv host:port`; see ../README.md. */
 public final class Main {
     private static final long SCENARIO_LIMIT_S = 120;
     /** Where this process's clients keep logs and local offsets. */
@@ -35,6 +35,7 @@ public final class Main {
             case "verify" -> Verify.run(options);
             case "timing" -> Timing.run(options);
             case "order" -> OrderScenarios.run(options);
+            case "endure" -> Enduring.run(options);
             case "order-consumer" -> OrderScenarios.consume(options);
             default -> new Main(options).run();
         };
