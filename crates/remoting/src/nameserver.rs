@@ -9,7 +9,7 @@ mod register;
 mod text;
 
 pub use config::{Config, ConfigError};
-pub(crate) use register::FIELD_COMPLETE;
+pub(crate) use register::{FIELD_COMPLETE, FIELD_TAKES_PARTS};
 
 use crate::reply::Reply;
 use crate::server::{Call, Connection, Door, Work};

@@ -1,12 +1,13 @@
 //! A broker's registration with its name servers, ours or the original's.
 //!
 //! The whole of it is sent first, and when topics were deleted; after other changes only what changed, if the name server
-//! still has the version before. In between name servers are only asked whether what they have is current, which counts
+//! still has the version before and says that it takes parts: those of the original may be set to drop what a registration
+//! does not name. In between name servers are only asked whether what they have is current, which counts
 //! as a sign of life.
 
 use crate::broker::{topic_table, version_body};
 use crate::client::{Client, ClientError};
-use crate::nameserver::FIELD_COMPLETE;
+use crate::nameserver::{FIELD_COMPLETE, FIELD_TAKES_PARTS};
 use crate::server::{Call, Response};
 use ::broker::Broker;
 use model::permission;
@@ -35,6 +36,7 @@ type Fields = Vec<(String, String)>;
 struct Told {
     change: u64,
     version: model::DataVersion,
+    takes_parts: bool,
 }
 
 /// Who registers, and where.
@@ -113,7 +115,7 @@ impl Registration {
         };
         let now = match kept {
             Some(told) if told.change == *self.broker.topics_changed().borrow() => told,
-            _ => self.register(server, kept.map(|told| told.change)).await?,
+            _ => self.register(server, kept.filter(|told| told.takes_parts).map(|told| told.change)).await?,
         };
         *told = Some(now);
         Ok(now.change)
@@ -161,8 +163,9 @@ impl Registration {
             header.write(out);
             out.push((FIELD_COMPLETE.to_owned(), now.is_complete.to_string()));
         };
-        self.ask(server, RequestCode::REGISTER_BROKER, fields, &body).await?;
-        Ok(Told { change: now.change, version: now.version })
+        let answer = self.ask(server, RequestCode::REGISTER_BROKER, fields, &body).await?;
+        let takes_parts = answer.fields.iter().any(|(name, value)| name == FIELD_TAKES_PARTS && value == "true");
+        Ok(Told { change: now.change, version: now.version, takes_parts })
     }
 
     async fn unregister(&self, server: &str) -> Result<(), ClientError> {

@@ -15,6 +15,9 @@ use wire::remoting::{ResponseCode, registration, request, response};
 /// Field by which a broker says that its registration names all its topics. Brokers of the original send parts as well
 /// as the whole and do not tell which.
 pub(crate) const FIELD_COMPLETE: &str = "completeTopics";
+/// Field of the answer by which a name server says to such a broker that it heeds that: topics that a partial registration
+/// does not name are kept. Those of the original may be set to take every registration for the whole, and do not tell.
+pub(crate) const FIELD_TAKES_PARTS: &str = "takesPartialTopics";
 
 impl NameServer {
     pub(super) fn register(
@@ -62,6 +65,9 @@ impl NameServer {
             master_addr: registered.master_address.as_deref(),
         };
         fields.write(&mut reply);
+        if header.fields.get(FIELD_COMPLETE).is_some() {
+            reply = reply.with_field(FIELD_TAKES_PARTS, true);
+        }
         let state = self.metadata.read();
         match state.kv.get(ORDER_NAMESPACE) {
             Some(table) if self.config.load().return_order_config => {

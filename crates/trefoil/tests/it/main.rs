@@ -6,9 +6,10 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
 
@@ -293,6 +294,51 @@ fn timers_beside_a_broker_that_cannot_list_them() {
     node.check(&format!("timer cancel {id}"), "", &["cancelled"]);
     node.check_fails("timer cancel --key b --yes", "1 cancelled");
     node.check("timer list --broker broker-a", "", &["no message waits"]);
+}
+
+/// A name server of another kind: whatever it is asked, it agrees and says no more. Sends the headers of what it is asked.
+fn strange_name_server() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, sender) = (stream.unwrap(), sender.clone());
+            std::thread::spawn(move || while agree(&mut stream, &sender).is_some() {});
+        }
+    });
+    (address, asked)
+}
+
+fn agree(stream: &mut TcpStream, asked: &mpsc::Sender<String>) -> Option<()> {
+    let mut lengths = [0; 8];
+    stream.read_exact(&mut lengths).ok()?;
+    let [all, header] = [0, 4].map(|at| u32::from_be_bytes(lengths[at..at + 4].try_into().unwrap()) as usize);
+    let mut frame = vec![0; all - 4];
+    stream.read_exact(&mut frame).ok()?;
+    let header = String::from_utf8(frame[..header & 0xff_ffff].to_vec()).unwrap();
+    let opaque = header.split_once("\"opaque\":").unwrap().1.split([',', '}']).next().unwrap();
+    let answer = format!(r#"{{"code":0,"flag":1,"opaque":{opaque},"extFields":{{"changed":"false"}}}}"#);
+    let lengths = [answer.len() + 4, answer.len()].map(|length| u32::try_from(length).unwrap().to_be_bytes());
+    asked.send(header).ok()?;
+    stream.write_all(&[&lengths.concat(), answer.as_bytes()].concat()).ok()
+}
+
+#[test]
+fn a_name_server_that_may_drop_what_is_not_named_is_told_all_topics() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let node = Node::start(first.path());
+    let (strange, asked) = strange_name_server();
+    let mut command = serve(second.path());
+    command.args(["--roles", "broker", "--broker-name", "broker-b", "--nameserver-addresses"]);
+    let _second = Node::start_with(command.arg(format!("{},{strange}", node.address("nameserver"))));
+    for topic in ["one", "two", "three"] {
+        node.check(&format!("topic create {topic} --broker broker-b"), "", &["broker-b"]);
+    }
+    let registrations: Vec<_> = asked.try_iter().filter(|header| header.contains("\"completeTopics\"")).collect();
+    assert!(registrations.len() > 3, "{registrations:?}");
+    assert!(registrations.iter().all(|header| header.contains("\"completeTopics\":\"true\"")), "{registrations:?}");
+    node.check("topic show one", "", &["broker-b"]);
 }
 
 #[test]
