@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use rt::{Host, Shutdown};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::remoting::code::wants_strict_json;
 use wire::remoting::frame::RawFrame;
 use wire::remoting::header::Header;
@@ -32,6 +33,8 @@ pub struct NameServer {
     routes: Routes,
     metadata: Metadata,
     config: ArcSwap<Config>,
+    /// When routes are answered, on the monotonic clock.
+    answers_from: Duration,
     /// Connections over which brokers registered.
     brokers: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
 }
@@ -51,15 +54,17 @@ impl From<Reply> for Outcome {
 }
 
 impl NameServer {
-    /// A name server without brokers. `metadata` is its own, not a broker's.
+    /// A name server without brokers. `metadata` is its own, not a broker's. For the time `silence` no routes are answered:
+    /// clients keep those that they have, and do not take a route for whole that only some brokers have told yet.
     #[must_use]
-    pub fn new(host: &Host, metadata: Metadata) -> Arc<Self> {
+    pub fn new(host: &Host, metadata: Metadata, silence: Duration) -> Arc<Self> {
         let config = Config::stored(&metadata.read());
         Arc::new(Self {
             host: host.clone(),
             routes: Routes::new(Table::new(config.table())),
             metadata,
             config: ArcSwap::from_pointee(config),
+            answers_from: host.clock.monotonic() + silence,
             brokers: Mutex::default(),
         })
     }

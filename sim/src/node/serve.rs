@@ -13,6 +13,7 @@ use rt::{Host, ShutdownTrigger};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 
 /// Where clients find the broker.
@@ -46,7 +47,7 @@ pub(crate) fn store_options(random: &SeededRandom) -> store::Options {
 /// Starts a name server and its door; they run until the host crashes.
 pub(crate) async fn start_name_server(host: Host, ip: IpAddr) -> Result<()> {
     let metadata = Metadata::open(&host, NAMES_DIR, metadata::Options::default())?;
-    let name_server = NameServer::new(&host, metadata);
+    let name_server = NameServer::new(&host, metadata, Duration::ZERO);
     let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
     let addr = SocketAddr::new(ip, NAME_SERVER_PORT);
     let server = Server::bind(&host, addr, server::Options::default(), None, door).await?;

@@ -18,6 +18,11 @@ const HINT: &str = "; create the topic, or allow brokers to create topics on the
 impl NameServer {
     pub(super) fn route(&self, header: &Header<'_>) -> Result<Reply, Reply> {
         let ask = request::GetRoute::parse(&header.fields)?;
+        let silence = self.answers_from.saturating_sub(self.host.clock.monotonic());
+        if !silence.is_zero() {
+            let remark = format!("name server not ready: it waits {} s more for brokers", silence.as_secs_f32().ceil());
+            return Err(Reply::error(ResponseCode::SYSTEM_ERROR, remark));
+        }
         let is_zoned = header.fields.get(FIELD_ZONE_MODE).is_some_and(|text| text.eq_ignore_ascii_case("true"));
         let zone = header.fields.get(FIELD_ZONE_NAME).filter(|name| is_zoned && !name.trim().is_empty()).map(Zone);
         let config = self.config.load();

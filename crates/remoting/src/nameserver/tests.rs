@@ -20,21 +20,25 @@ struct Site {
 }
 
 async fn site(world: &World) -> Site {
+    silent_site(world, Duration::ZERO).await
+}
+
+async fn silent_site(world: &World, silence: Duration) -> Site {
     let machine = world.host("ns");
-    let (stop, name_server) = serve(&machine).await;
+    let (stop, name_server) = serve(&machine, silence).await;
     machine.spawn(name_server);
     Site { client: Client::new(world.host("client").boot()), machine, stop }
 }
 
 /// Everything a name server does, as one future.
-async fn serve(machine: &SimHost) -> (ShutdownTrigger, impl Future<Output = ()> + use<>) {
+async fn serve(machine: &SimHost, silence: Duration) -> (ShutdownTrigger, impl Future<Output = ()> + use<>) {
     let host = machine.boot();
     let metadata = machine.spawn({
         let host = host.clone();
         async move { Metadata::open(&host, "/data/nameserver", metadata::Options::default()) }
     });
     let metadata = metadata.await.unwrap().unwrap();
-    let name_server = NameServer::new(&host, metadata);
+    let name_server = NameServer::new(&host, metadata, silence);
     let addr = SocketAddr::new(machine.ip(), PORT);
     let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
     let server = Server::bind(&host, addr, Options::default(), None, door).await.unwrap();
@@ -78,6 +82,22 @@ fn topics() -> RegisterBrokerBody {
         wrapper.topic_config_table.insert(name.into(), config);
     }
     body
+}
+
+#[test]
+fn no_route_is_told_before_brokers_had_time_to_register() {
+    sim::run(1, |world| async move {
+        let site = silent_site(&world, Duration::from_secs(30)).await;
+        let registered = site.register(&[], &registration::encode(&topics(), false)).await;
+        assert_eq!(registered.code, ResponseCode::SUCCESS.0);
+        let not_ready = "name server not ready: it waits 30 s more for brokers";
+        let route = [("topic", "t")];
+        site.check(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, (ResponseCode::SYSTEM_ERROR, not_ready)).await;
+        rt::sleep(Duration::from_secs(30)).await;
+        let answer = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &route, &[]).await;
+        assert_eq!(answer.code, ResponseCode::SUCCESS.0);
+        site.stop.fire();
+    });
 }
 
 #[test]
@@ -200,7 +220,7 @@ fn texts_and_configuration_survive_the_power() {
             assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], body).await.code, code.0);
         }
         site.machine.crash(Power::Lost);
-        let (_stop, again) = serve(&site.machine).await;
+        let (_stop, again) = serve(&site.machine, Duration::ZERO).await;
         site.machine.spawn(again);
         let key = [("namespace", "ORDER_TOPIC_CONFIG"), ("key", "t")];
         assert_eq!(

@@ -56,6 +56,13 @@ pub(crate) const OPTIONS: &[Spec] = &[
     ),
     option("nameserver-port", Kind::Port { min: 0 }, "9876", "Port of the name server; 0 takes any free one."),
     option(
+        "nameserver-wait-seconds",
+        Kind::Count { min: 0, max: 600 },
+        "0",
+        "Seconds after its start in which the name server tells no routes: clients keep theirs until all brokers have \
+         registered, which takes those of Apache RocketMQ up to 30 s. New clients find no topics meanwhile.",
+    ),
+    option(
         "broker-port",
         Kind::Port { min: 0 },
         "10911",

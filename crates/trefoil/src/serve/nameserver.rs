@@ -9,6 +9,7 @@ use remoting::server::{Door, Server, Tls};
 use rt::{Host, Shutdown, TaskHandle};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Starts to answer who serves what.
 pub(super) async fn start(
@@ -19,7 +20,7 @@ pub(super) async fn start(
     ending: Shutdown,
 ) -> Result<(SocketAddr, TaskHandle<()>), StartError> {
     let metadata = open_metadata(host, settings).await?;
-    let name_server = NameServer::new(host, metadata.clone());
+    let name_server = NameServer::new(host, metadata.clone(), Duration::from_secs(settings.nameserver_wait_seconds));
     let addr = hosts.listen(settings.nameserver_port);
     let door: Arc<dyn Door> = Arc::clone(&name_server) as _;
     let server = Server::bind(host, addr, setup::listener(settings), tls, door).await;
