@@ -66,9 +66,17 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let made = dir.ancestors().take_while(is_missing).count();
         fs::create_dir_all(dir)?;
-        for ancestor in dir.ancestors().skip(1).take(2).filter(|path| !path.as_os_str().is_empty()) {
-            self.sync_dir(ancestor)?;
+        // Its own name in any case: who made it may have died before this.
+        for parent in dir.ancestors().skip(1).take(made.max(1)) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            match self.sync_dir(parent) {
+                // A folder above may be closed to this user, who can do no more then.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }

@@ -37,6 +37,21 @@ fn a_new_file_reads_as_zeros_and_keeps_what_is_written() {
     });
 }
 
+/// Means something only for users who may not read everything.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "permissions are the machine's")]
+fn a_folder_may_lie_in_one_that_cannot_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let own = folder.path().join("own");
+    RealDisk.create_dir(&own).expect("create_dir");
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o311)).expect("permissions");
+    for dir in [own.join("data"), own.join("a/b/c"), own.clone(), own.join("data")] {
+        RealDisk.create_dir(&dir).expect("create_dir");
+    }
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("permissions");
+}
+
 #[test]
 fn reads_stop_at_the_end_and_writes_grow() {
     on_both(|disk, dir| {
