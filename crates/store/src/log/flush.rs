@@ -26,6 +26,12 @@ struct Waiting {
     queues: Vec<Arc<Queue>>,
 }
 
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.queues.is_empty()
+    }
+}
+
 impl Board {
     /// The writer's, after `written` was set: adds what waits for the sync of it, and empties both.
     pub(crate) fn add(&self, log: &Log, calls: &mut Vec<Call>, queues: &mut Vec<Arc<Queue>>) {
@@ -67,20 +73,19 @@ impl Stage for Flusher {
             return if is_last { self.end() } else { Step::Wait };
         }
         let interval = Duration::from_millis(log.options.flush_interval_ms);
-        let unsynced = log.written() - log.synced();
-        let (is_awaited, is_empty) = {
-            let waiting = self.shared.board.waiting.lock();
-            (!waiting.calls.is_empty(), waiting.calls.is_empty() && waiting.queues.is_empty())
-        };
-        if unsynced == 0 && is_empty {
+        let board = &self.shared.board;
+        let is_idle = || log.written() == log.synced() && board.waiting.lock().is_empty();
+        if is_idle() {
             if is_last {
                 return self.end();
             }
-            self.shared.board.is_armed.store(false, Ordering::SeqCst);
-            // The writer may have written between the two looks, still trusting that the stage is armed.
-            return if log.written() > log.synced() { Step::Again } else { Step::Wait };
+            board.is_armed.store(false, Ordering::SeqCst);
+            // The writer may have come between the two looks, still trusting that the stage is armed.
+            return if is_idle() { Step::Wait } else { Step::Again };
         }
-        self.shared.board.is_armed.store(true, Ordering::SeqCst);
+        let unsynced = log.written() - log.synced();
+        let is_awaited = !board.waiting.lock().calls.is_empty();
+        board.is_armed.store(true, Ordering::SeqCst);
         let elapsed = log.host.clock.monotonic().saturating_sub(self.last);
         if !(is_awaited || is_last || unsynced == 0 || unsynced >= log.options.flush_bytes || elapsed >= interval) {
             return Step::WaitFor(interval - elapsed);
