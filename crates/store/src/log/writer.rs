@@ -214,6 +214,8 @@ impl Writer {
     }
 
     fn begin_group(&mut self) {
+        // The write before may have taken long.
+        self.refuse_overdue();
         let log = &self.shared.log;
         let group = &mut self.group;
         group.number += 1;

@@ -143,6 +143,17 @@ async fn what_cannot_be_stored_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn what_waited_too_long_for_its_write_is_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Options { wait_max_ms: 10, ..small(dir.path()) });
+    let appending = store.append(vec![message(&store, "t", 0, b"late", "")]).unwrap();
+    // The writer is told of it by another task of this thread.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(matches!(appending.await[..], [Err(AppendError::Overdue { .. })]));
+    assert_eq!(queue(&store, "t", 0).max_offset().0, 0);
+}
+
+#[tokio::test]
 async fn retention_removes_old_segments_and_keeps_offsets() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(small(dir.path()));
