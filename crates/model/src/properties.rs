@@ -135,7 +135,14 @@ fn next_end(bytes: &[u8], from: usize, of_names: bool) -> usize {
 /// The value of a property; the last one wins where a name stands twice.
 #[must_use]
 pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    iter(text).filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+    let (mut found, mut at) = (None, 0);
+    while at < text.len() {
+        let end = next_end(text.as_bytes(), at, false);
+        let value = text.get(at..end)?.strip_prefix(name).and_then(|rest| rest.strip_prefix(char::from(NAME_END)));
+        found = value.or(found);
+        at = end + 1;
+    }
+    found
 }
 
 /// Appends a pair, ending the text before it if it was left open.
@@ -205,6 +212,8 @@ mod tests {
         fn any_text_is_read_part_by_part(text in "[a-c\u{1}\u{2}é]{0,40}") {
             let expected: Vec<_> = text.split('\u{2}').filter_map(|part| part.split_once('\u{1}')).collect();
             prop_assert_eq!(iter(&text).collect::<Vec<_>>(), expected);
+            let expected = iter(&text).filter(|(name, _)| *name == "a").last().map(|(_, value)| value);
+            prop_assert_eq!(get(&text, "a"), expected);
         }
     }
 }
