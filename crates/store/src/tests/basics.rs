@@ -143,6 +143,7 @@ async fn what_cannot_be_stored_is_refused_at_once() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the thread must stand still, not only this task")]
 async fn what_waited_too_long_for_its_write_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(Options { wait_max_ms: 10, ..small(dir.path()) });
