@@ -1,6 +1,6 @@
 //! What operators ask: settings, progress, lag, resets.
 
-use crate::broker::{not_stored, to_its_end};
+use crate::administration::{not_stored, to_its_end};
 use crate::client::{Ask, AskError, Notice, OffsetsReset};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker, TopicState};
@@ -165,7 +165,7 @@ impl Broker {
 
     /// Refreshes a member that left its unchanged subscriptions out; false if it must send them.
     pub fn consumer_refreshed(&self, group: &str, channel: u64) -> bool {
-        self.groups().consumer_refreshed(group, channel, self.host().clock.now())
+        self.groups().consumer_refreshed(group, channel, self.steady_now())
     }
 
     /// A client leaves the groups that it names.
@@ -325,7 +325,7 @@ impl Broker {
         let mut resets = self.resets().lock();
         resets.stored(&keys);
         stored.map_err(not_stored)?;
-        let now = self.now();
+        let now = self.steady_now();
         for (key, (queue, offset)) in keys.into_iter().zip(offsets) {
             resets.press(key, *offset, now);
             self.groups().reset(group, &(topic.clone(), *queue), *offset, now);

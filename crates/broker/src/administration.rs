@@ -1,7 +1,8 @@
 //! A lane of its own for administration: few requests at a time, and few that wait for their turn, so that what operators
-//! and dashboards ask never holds up messages, heartbeats and offsets.
+//! and dashboards ask never holds up messages, heartbeats and offsets. And what they change is changed whole.
 
 use crate::{AdminError, Broker};
+use cluster::metadata::ProposeError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -92,4 +93,16 @@ impl Broker {
             refused: lane.refused.load(Relaxed),
         }
     }
+}
+
+/// Makes a change to its end even if the caller stops waiting, because its connection is closed: what is in force must not
+/// differ from the metadata.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, AdminError>> + Send + 'static,
+) -> Result<T, AdminError> {
+    rt::spawn(change).await.unwrap_or_else(|_| Err(AdminError::Metadata("the broker stops".to_owned())))
+}
+
+pub(crate) fn not_stored(error: ProposeError) -> AdminError {
+    AdminError::Metadata(error.to_string())
 }

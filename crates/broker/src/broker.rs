@@ -1,6 +1,6 @@
 //! The broker: what it owns, how it starts, and what it does by itself as time passes.
 
-use crate::administration::Lane;
+use crate::administration::{Lane, not_stored, to_its_end};
 use crate::audience::Audience;
 use crate::consume::cold::ColdReads;
 use crate::consume::reset::Resets;
@@ -56,7 +56,8 @@ pub struct Broker {
     admin_lane: Lane,
     /// One look at a time for what need not be kept any more.
     retaining: tokio::sync::Mutex<()>,
-    started: Timestamp,
+    /// By both clocks.
+    started: (Timestamp, Duration),
 }
 
 impl Broker {
@@ -73,7 +74,7 @@ impl Broker {
             topics.put(TopicConfig::clone(config), &store);
         }
         let is_new = state.topics.is_empty() && state.groups.is_empty();
-        let started = host.clock.now();
+        let started = (host.clock.now(), host.clock.monotonic());
         let room = Room::new(store.dir().to_owned(), options.disk_reserve_bytes);
         let cold_reads = ColdReads::new(options.cold_read_bytes_per_second);
         let (settings, trends) = (Settings::stored(&state), Trends::new(host.clock.monotonic()));
@@ -167,7 +168,7 @@ impl Broker {
 
     /// Resets that were followed need not be pressed again after a restart.
     fn forget_ended_resets(&self) {
-        let ended = self.resets.lock().take_ended(self.host.clock.now());
+        let ended = self.resets.lock().take_ended(self.steady_now());
         if ended.is_empty() {
             return;
         }
@@ -246,7 +247,13 @@ impl Broker {
     /// When this broker started.
     #[must_use]
     pub fn started(&self) -> Timestamp {
-        self.started
+        self.started.0
+    }
+
+    /// The time as it would be had nobody set the clock since the start: what lasts is measured by it.
+    #[must_use]
+    pub fn steady_now(&self) -> Timestamp {
+        self.started.0.after(self.host.clock.monotonic().saturating_sub(self.started.1))
     }
 
     /// The machine.
@@ -487,16 +494,4 @@ impl Broker {
         })
         .await
     }
-}
-
-/// Makes a change to its end even if the caller stops waiting, because its connection is closed: what is in force must not
-/// differ from the metadata.
-pub(crate) async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, AdminError>> + Send + 'static,
-) -> Result<T, AdminError> {
-    rt::spawn(change).await.unwrap_or_else(|_| Err(AdminError::Metadata("the broker stops".to_owned())))
-}
-
-pub(crate) fn not_stored(error: cluster::metadata::ProposeError) -> AdminError {
-    AdminError::Metadata(error.to_string())
 }

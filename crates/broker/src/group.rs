@@ -96,7 +96,7 @@ pub struct Member {
     pub language: u8,
     /// Ordinal of its version.
     pub version: i32,
-    /// When it was last heard of.
+    /// When it was last heard of, by [`Broker::steady_now`](crate::Broker::steady_now).
     pub last_seen: Timestamp,
 }
 

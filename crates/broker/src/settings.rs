@@ -1,7 +1,7 @@
 //! What an operator may change while the broker runs. Changes are kept with the metadata and go before the options with
 //! which the broker was started, until they are taken back.
 
-use crate::broker::{not_stored, to_its_end};
+use crate::administration::{not_stored, to_its_end};
 use crate::{AdminError, Broker};
 use cluster::metadata::{Change, State};
 use model::permission;

@@ -34,8 +34,8 @@ impl ColdReads {
 }
 
 impl Broker {
-    /// Waits for the turn of a read of so many bytes from the disk; the read may go on while the permit lives.
-    pub async fn cold_turn(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+    /// Waits until a read of so many bytes from the disk is within the rate.
+    pub async fn cold_pace(&self, bytes: usize) {
         let cold = self.cold_reads();
         if let Some(rate) = cold.rate.as_ref().filter(|_| cold.is_hot_in_use.load(Ordering::Relaxed)) {
             let wait = {
@@ -45,7 +45,11 @@ impl Broker {
             };
             rt::sleep(wait).await;
         }
+    }
+
+    /// Waits for the turn of a read from the disk; it may go on while the permit lives.
+    pub async fn cold_turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
-        cold.turns.acquire().await.ok()
+        self.cold_reads().turns.acquire().await.ok()
     }
 }

@@ -135,7 +135,7 @@ impl Broker {
         {
             let mut resets = self.resets().lock();
             let key = || (group.clone(), queue.topic().clone(), queue.id());
-            if !resets.is_empty() && resets.ignores_commit(&key(), self.now()) {
+            if !resets.is_empty() && resets.ignores_commit(&key(), self.steady_now()) {
                 return;
             }
         }

@@ -337,7 +337,7 @@ impl Reader {
             return None;
         }
         let key = (self.group.clone(), self.queue.topic().clone(), self.queue.id());
-        resets.redirect(&key, self.from, self.broker.now())
+        resets.redirect(&key, self.from, self.broker.steady_now())
     }
 
     /// What was found; nothing yet, to be held back, if the group is over its quota. Its client asks again then: messages that

@@ -88,7 +88,7 @@ impl Broker {
 
     /// Takes over what the metadata kept of members and their queues.
     pub(crate) fn restore_groups(&self) {
-        let (state, now, started) = (self.metadata().read(), self.now(), self.host().clock.monotonic());
+        let (state, now, started) = (self.metadata().read(), self.steady_now(), self.host().clock.monotonic());
         for (group, kept) in &*state.divided {
             self.groups().restore(group, kept, now);
         }

@@ -100,6 +100,11 @@ impl QueueLocks {
         locks.filter(|lock| lock.client_id == client_id).for_each(|lock| lock.is_kept = true);
     }
 
+    /// Whether members of a group hold queues.
+    pub(crate) fn has_any(&self, group: &Group) -> bool {
+        self.0.get(group).is_some_and(|places| places.values().any(|locks| !locks.is_empty()))
+    }
+
     /// Gives a queue back; true if the client had it.
     pub(crate) fn unlock(&mut self, group: &Group, place: &Place, client_id: &str) -> bool {
         let Some(locks) = self.0.get_mut(group).and_then(|locks| locks.get_mut(place)) else { return false };

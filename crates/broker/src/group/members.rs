@@ -12,7 +12,7 @@ impl Broker {
     /// Lets the groups decide with what is known now.
     pub(crate) fn at_this_moment<T>(&self, decide: impl FnOnce(&Moment<'_>) -> T) -> T {
         let known = |group: &Group, topic: &Topic, queue: QueueId| self.metadata().offset(group, topic, queue);
-        decide(&Moment { now: self.now(), known: &known })
+        decide(&Moment { now: self.steady_now(), known: &known })
     }
 
     /// Tells everybody concerned; true if there was anything to tell.

@@ -87,7 +87,10 @@ impl Broker {
     fn is_exhausted(&self, group: &Group, send: &Publish<'_>) -> Result<bool, PublishError> {
         let config = self.group_config(group).ok_or_else(|| PublishError::GroupNotFound { group: group.clone() })?;
         let max = send.max_reconsume_times.unwrap_or(config.retry_max);
-        Ok(max >= 0 && send.reconsume_times >= max && matches!(send.content, Content::Single(_)))
+        // A concurrent consumer that could not send back counts the retry that is to come; an orderly one only those that were.
+        let is_orderly = || self.locks().lock().has_any(group);
+        let is_over = send.reconsume_times > max || (send.reconsume_times == max && is_orderly());
+        Ok(max >= 0 && is_over && matches!(send.content, Content::Single(_)))
     }
 }
 

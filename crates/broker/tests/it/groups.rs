@@ -45,7 +45,7 @@ async fn join(node: &Node, member: u64, tags: &str) {
         channel: Arc::new(Deaf(member)),
         language: 0,
         version: 0,
-        last_seen: node.broker.now(),
+        last_seen: node.broker.steady_now(),
     };
     node.broker.consumer_seen(beat, member).await.unwrap();
 }
@@ -187,4 +187,21 @@ fn a_reset_holds_over_a_restart() {
         node.broker.advance_offset(None, "g", "t", 0, 4).unwrap();
         assert_eq!(group_offset(&node).await, 4);
     });
+}
+
+#[test]
+fn members_stay_when_somebody_sets_the_clock_and_go_when_they_are_silent() {
+    for by_ms in [-3_600_000, 3_600_000] {
+        run(1, |world| async move {
+            let node = Node::start(&world).await;
+            node.create("t", 1).await;
+            join(&node, 1, "*").await;
+            rt::sleep(Duration::from_secs(5)).await;
+            node.jump_wall(by_ms);
+            rt::sleep(Duration::from_secs(100)).await;
+            assert!(node.broker.consumers("g").is_some(), "{by_ms}");
+            rt::sleep(Duration::from_secs(30)).await;
+            assert!(node.broker.consumers("g").is_none(), "{by_ms}");
+        });
+    }
 }

@@ -77,6 +77,11 @@ impl Node {
         Self { broker, machine, flush, _stop: stop }
     }
 
+    /// Somebody sets the clock.
+    pub(crate) fn jump_wall(&self, by_ms: i64) {
+        self.machine.clock().jump_wall(by_ms);
+    }
+
     /// The power goes, and comes back.
     pub(crate) async fn power_cycle(self) -> Self {
         self.power_cycle_after(Duration::ZERO).await

@@ -1,6 +1,6 @@
-use crate::node::{Node, seen};
-use broker::SendBack;
-use model::{Group, GroupConfig, properties};
+use crate::node::{Node, publish, seen};
+use broker::{Publish, SendBack};
+use model::{Group, GroupConfig, QueueId, Topic, properties};
 use rt::sim::run;
 use std::time::Duration;
 
@@ -80,5 +80,25 @@ fn pauses_follow_the_policy_of_the_group() {
         check(0, r#"{"type":"CUSTOMIZED"}"#, 10_000).await;
         // A level that the consumer asks for goes before the policy.
         check(1, r#"{"type":"CUSTOMIZED","customizedRetryPolicy":{"next":[250]}}"#, 1_000).await;
+    });
+}
+
+#[test]
+fn what_a_consumer_puts_into_the_retry_topic_itself_has_all_its_deliveries() {
+    run(34, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        let group = Group::new("g").unwrap();
+        let put = async |reconsume_times: i32| {
+            let retry = Publish { reconsume_times, max_reconsume_times: Some(2), ..publish("%RETRY%g", "hard", "") };
+            node.broker.publish(retry).await.unwrap();
+            let in_topic = |topic: &str| node.broker.queue(topic, 0).map_or(0, |queue| queue.max_offset().0);
+            (in_topic("%RETRY%g"), in_topic("%DLQ%g"))
+        };
+        assert_eq!(put(2).await, (1, 0));
+        assert_eq!(put(3).await, (1, 1));
+        // An orderly one does so when there has been the last.
+        node.broker.lock_queues(&group, 1, "c", vec![(Topic::from_stored("t"), QueueId(0))]).await.unwrap();
+        assert_eq!(put(2).await, (1, 2));
     });
 }

@@ -26,7 +26,7 @@ pub(super) async fn heartbeat(request: &Request, header: &Header<'_>) -> Outcome
         channel: Arc::new(Channel { connection: Arc::clone(&request.connection) }),
         language: header.language,
         version: header.version,
-        last_seen: broker.now(),
+        last_seen: broker.steady_now(),
     };
     for producer in &data.producer_data_set {
         broker.producer_seen(&producer.group_name, member.clone());

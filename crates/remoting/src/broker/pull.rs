@@ -106,7 +106,16 @@ async fn send(broker: &Arc<Broker>, connection: &Arc<Connection>, asker: Asker, 
     if outcome.as_ref().map_or(true, Pulled::is_hot) {
         return connection.send(|out| write(out, asker, &outcome));
     }
-    let _turn = broker.cold_turn(outcome.as_ref().map_or(0, Pulled::bytes)).await;
+    broker.cold_pace(outcome.as_ref().map_or(0, Pulled::bytes)).await;
+    let _turn = loop {
+        let turn = broker.cold_turn().await;
+        // While this one waited others of its connection may have filled the room.
+        if connection.has_room() {
+            break turn;
+        }
+        drop(turn);
+        connection.room().await;
+    };
     let encode = move || {
         let mut bytes = BytesMut::new();
         write(&mut bytes, asker, &outcome);
