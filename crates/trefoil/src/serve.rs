@@ -56,14 +56,25 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
     let http_addr = http.local_addr();
     let http = rt::spawn(http.serve(ending.clone()));
     let (broker_end, broker_ending) = ShutdownTrigger::new();
-    let started = start(&host, &settings, &hosts, &node, (ending, broker_ending)).await?;
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(told);
+    let started = tokio::select! {
+        started = start(&host, &settings, &hosts, &node, (ending, broker_ending)) => started?,
+        () = &mut told => {
+            tracing::info!("stopped before it was ready");
+            // Whatever reads or builds files is left as it is, as by kill -9. Until then nobody else may have them.
+            std::process::exit(0);
+        }
+    };
 
     node.set_ready();
     announce(started.addresses.iter().copied().chain([("http", http_addr)]));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    told.await;
     tracing::info!("stopping: what is in work is finished, what is written is synced");
     node.set_stopping();
     broker_end.fire();

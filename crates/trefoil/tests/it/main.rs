@@ -99,6 +99,22 @@ fn serve(data: &Path) -> Command {
 }
 
 #[test]
+fn a_start_that_takes_long_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    // It takes connections and never answers, so that the start waits for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let mut command = serve(dir.path());
+    let child = command.args(["--nameserver-addresses", &address]).stdout(Stdio::piped()).spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.is_empty(), "{log}");
+    assert!(log.contains("stopped before it was ready"), "{log}");
+}
+
+#[test]
 fn a_first_hour_with_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path());
