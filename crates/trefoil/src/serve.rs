@@ -17,6 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Turns of connections between two looks at what else has come.
+const TURNS_PER_LOOK: u32 = 4;
+
 /// Serves until it is told to stop.
 ///
 /// # Errors
@@ -32,8 +35,9 @@ pub(crate) fn run(flags: &Flags) -> Result<(), StartError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = settings.worker_threads.unwrap_or(cores / 2).max(1);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime =
-        runtime.worker_threads(workers).enable_all().build().map_err(|error| StartError::Runtime { error })?;
+    // With one thread for all connections, sockets must be looked at between the turns of a few that never rest.
+    runtime.worker_threads(workers).event_interval(TURNS_PER_LOOK).enable_all();
+    let runtime = runtime.build().map_err(|error| StartError::Runtime { error })?;
     runtime.block_on(serve(settings))
 }
 

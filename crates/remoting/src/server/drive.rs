@@ -24,6 +24,8 @@ const READ_BYTES: usize = 128 << 10;
 const READ_BYTES_MIN: usize = 16 << 10;
 /// Reads between two turns of other connections on this thread.
 const READS_PER_TURN: usize = 4;
+/// Requests between two turns of others: a client that sends small ones without a pause must not hold up all others.
+const REQUESTS_PER_TURN: usize = 256;
 /// Longest pause between two reads of a client that is too fast. Longer ones would leave so much waiting in the socket that its
 /// heartbeats, which it gives up after 3 s, come too late; what is further ahead is refused instead.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -194,9 +196,12 @@ impl Drive<'_> {
                 _ => return Poll::Ready(Err(Closed::Idle(self.options.idle_max))),
             }
         }
+        let mut left = REQUESTS_PER_TURN;
         for _ in 0..READS_PER_TURN {
-            // Frames that came with the TLS detection are in the buffer before the first read.
-            self.dispatch()?;
+            // Frames that came with the TLS detection, or that the last turn left, are in the buffer before the first read.
+            if !self.is_paused(cx) {
+                left -= self.dispatch(left)?;
+            }
             self.work.poll(cx);
             let has_room = self.poll_output(cx)?;
             if self.connection.is_closed() && self.output.is_empty() && self.connection.outbox_len() == 0 {
@@ -204,6 +209,9 @@ impl Drive<'_> {
             }
             if self.is_paused(cx) || !has_room || self.work.bytes > self.options.inflight_bytes_max {
                 return Poll::Pending;
+            }
+            if left == 0 {
+                break;
             }
             match self.poll_input(cx)? {
                 Poll::Pending => return Poll::Pending,
@@ -227,12 +235,14 @@ impl Drive<'_> {
         Pin::new(&mut self.socket).poll_shutdown(cx).map_err(Closed::from)
     }
 
-    /// Hands complete frames to the door.
-    fn dispatch(&mut self) -> Result<(), Closed> {
+    /// Hands complete frames to the door, at most so many; tells how many.
+    fn dispatch(&mut self, requests_max: usize) -> Result<usize, Closed> {
         let (mut requests, mut excess) = (Vec::new(), Vec::new());
         let is_bounded = self.options.rates != Rates::default();
         let now = self.clock.monotonic();
-        while let Some(frame) = split(&mut self.input, &self.options.limits)? {
+        while requests.len() + excess.len() < requests_max
+            && let Some(frame) = split(&mut self.input, &self.options.limits)?
+        {
             if self.answer_to_us(&frame)? {
                 continue;
             }
@@ -242,7 +252,7 @@ impl Drive<'_> {
                 false => requests.push(frame),
             }
         }
-        let owed = self.pace.owed(now);
+        let (owed, count) = (self.pace.owed(now), requests.len() + excess.len());
         let pause = match (requests.is_empty(), excess.is_empty()) {
             (_, false) => REFUSAL_PAUSE,
             (false, true) => owed.min(PAUSE_MAX),
@@ -257,7 +267,7 @@ impl Drive<'_> {
         if !excess.is_empty() {
             self.door.call_too_fast(self.connection, excess, owed, &mut self.work);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
