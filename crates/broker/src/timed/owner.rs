@@ -5,9 +5,11 @@
 //! pieces that take about a ms, because what is due waits meanwhile. It never waits for a message of its own topic to be
 //! read: see [`Reads`]. Several batches are read at once, and several wait for the log.
 
+mod answer;
+
 use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
-use super::look::{below_position, list, take_each, take_in, which};
-use super::mark::{self, Ending};
+use super::look::{below_position, take_each, take_in};
+use super::mark::Ending;
 use super::reads::{Place, Reads, ToRead};
 use super::{Ask, add};
 use crate::Broker;
@@ -420,54 +422,6 @@ impl Owner {
         let next_at = if self.reads.has_room() { index.next_at() } else { None };
         let due = next_at.map(|at| until_due(at).max(pause));
         [due, pauses, tries_again].into_iter().flatten().fold(SLEEP_MAX, Duration::min)
-    }
-
-    /// Takes in all that was stored before now, as far as there is room.
-    async fn catch_up(&mut self) -> io::Result<()> {
-        let end = self.queue.max_offset().0;
-        while self.index().applied().0 < end && !self.index().is_full() {
-            self.take_in().await?;
-        }
-        Ok(())
-    }
-
-    /// Answers; if the index cannot be read, nobody is answered.
-    async fn answer(&mut self, ask: Ask) -> io::Result<()> {
-        // Who asks may just have been told that a message is stored.
-        self.catch_up().await?;
-        match ask {
-            Ask::Counts { reply } => {
-                let index = self.index();
-                drop(reply.send((index.counts().clone(), index.applied().0)));
-            }
-            Ask::Roll { below, reply } => {
-                self.rolling.push_back(Rolling { below, after: Due::MIN, found: false, reply });
-            }
-            Ask::List { after, until, topic, count_max, reply } => {
-                let list = move |index: &mut Index| list(index, after, until, topic, count_max);
-                let found = self.with_index(list).await?;
-                drop(reply.send(found));
-            }
-            Ask::Which { dues, reply } => {
-                let which = move |index: &mut Index| which(index, &dues);
-                let found = self.with_index(which).await?;
-                drop(reply.send(found));
-            }
-            Ask::Cancel { dues, keys, reply } => self.cancel(dues, &keys, reply).await?,
-        }
-        Ok(())
-    }
-
-    async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) -> io::Result<()> {
-        let taken = self.with_index(move |index| take_each(index, &dues)).await?;
-        if taken.is_empty() {
-            drop(reply.send(Ok(Vec::new())));
-        } else {
-            let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
-            let started = Started { ended: taken, ending: Ending::Cancelled, lost: 0, reply: Some(reply) };
-            self.append(vec![mark], started);
-        }
-        Ok(())
     }
 
     /// Goes on moving messages out of the way of retention.
