@@ -418,7 +418,7 @@ impl Broker {
         let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));
         let entries = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
         let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries, pressed: false };
-        self.metadata().propose(reset).await.map(drop).map_err(|error| AdminError::Metadata(error.to_string()))
+        self.metadata().propose(reset).await.map(drop).map_err(not_stored)
     }
 
     /// Asks one member of a group.

@@ -2,6 +2,7 @@
 //! consumes a queue while the first still believes that it is its own.
 
 use super::locks::{Locked, Locker};
+use crate::administration::not_stored;
 use crate::{AdminError, Broker};
 use cluster::metadata::Change;
 use model::{Group, QueueId, Topic};
@@ -44,7 +45,7 @@ impl Broker {
             })
         };
         if let Some(keeping) = keeping {
-            keeping.await.map_err(|error| AdminError::Metadata(error.to_string()))?;
+            keeping.await.map_err(not_stored)?;
             let mut locks = self.locks().lock();
             taken.into_iter().for_each(|(topic, queue, _)| locks.keep(group, &(topic, queue), client_id));
         }

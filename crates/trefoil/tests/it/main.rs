@@ -102,7 +102,7 @@ fn serve(data: &Path) -> Command {
 fn a_start_that_takes_long_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
     // It takes connections and never answers, so that the start waits for it.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let mut command = serve(dir.path());
     let child = command.args(["--nameserver-addresses", &address]).stdout(Stdio::piped()).spawn().unwrap();
