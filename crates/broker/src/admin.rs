@@ -108,21 +108,14 @@ impl Broker {
     /// [`AdminError`].
     pub async fn put_group(self: &Arc<Self>, config: GroupConfig) -> Result<(), AdminError> {
         self.check_group_config(&config)?;
-        self.change_group(config.group.clone(), vec![Change::GroupSet(config)]).await
+        self.change_group(config.group.clone(), Change::GroupSet(config)).await
     }
 
-    /// Makes changes of a group one after the other.
-    async fn change_group(self: &Arc<Self>, group: Group, changes: Vec<Change>) -> Result<(), AdminError> {
+    async fn change_group(self: &Arc<Self>, group: Group, change: Change) -> Result<(), AdminError> {
         let broker = Arc::clone(self);
         to_its_end(async move {
             let _changing = broker.changing().lock().await;
-            let mut changed = Ok(());
-            for change in changes {
-                changed = broker.metadata().propose(change).await.map(drop).map_err(not_stored);
-                if changed.is_err() {
-                    break;
-                }
-            }
+            let changed = broker.metadata().propose(change).await.map(drop).map_err(not_stored);
             broker.forget_group_quota(&group);
             changed
         })
@@ -135,10 +128,11 @@ impl Broker {
     /// [`AdminError`].
     pub async fn delete_group(self: &Arc<Self>, name: &str, deletion: GroupDeletion) -> Result<(), AdminError> {
         let group = Group::from_stored(name);
-        let forgotten = Change::OffsetsForgotten { group: Some(group.clone()), topic: None };
-        let forgotten = (deletion == GroupDeletion::ForgetOffsets).then_some(forgotten);
-        let changes = forgotten.into_iter().chain([Change::GroupDeleted(group.clone())]).collect();
-        self.change_group(group, changes).await
+        let change = match deletion {
+            GroupDeletion::KeepOffsets => Change::GroupDeleted(group.clone()),
+            GroupDeletion::ForgetOffsets => Change::GroupForgotten(group.clone()),
+        };
+        self.change_group(group, change).await
     }
 
     /// Takes a producer's heartbeat.

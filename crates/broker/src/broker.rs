@@ -485,8 +485,6 @@ impl Broker {
         let (broker, topic) = (Arc::clone(self), Topic::from_stored(name));
         to_its_end(async move {
             let _changing = broker.changing.lock().await;
-            let forgotten = Change::OffsetsForgotten { group: None, topic: Some(topic.clone()) };
-            broker.metadata.propose(forgotten).await.map_err(not_stored)?;
             broker.metadata.propose(Change::TopicDeleted(topic.clone())).await.map_err(not_stored)?;
             broker.topics.remove(topic.as_str());
             broker.tell_name_servers(None);

@@ -28,12 +28,14 @@ impl std::fmt::Display for Version {
 pub enum Change {
     /// A topic was created or its settings changed.
     TopicSet(TopicConfig),
-    /// A topic is gone.
+    /// A topic is gone, with the offsets of all groups in it.
     TopicDeleted(Topic),
     /// A group was created or its settings changed.
     GroupSet(GroupConfig),
     /// A group is gone. Its offsets stay until they are forgotten.
     GroupDeleted(Group),
+    /// A group is gone, with its offsets.
+    GroupForgotten(Group),
     /// Consumer offsets moved forward; one that would move back is ignored.
     Offsets(Vec<(Group, Topic, QueueId, QueueOffset)>),
     /// Consumer offsets were set, forward or back, because somebody asked for it.

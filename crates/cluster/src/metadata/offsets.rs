@@ -154,6 +154,8 @@ impl Offsets {
                 }
             }
             Change::OffsetsForgotten { group, topic } => self.forget(group.as_ref(), topic.as_ref()),
+            Change::TopicDeleted(topic) => self.forget(None, Some(topic)),
+            Change::GroupForgotten(group) => self.forget(Some(group), None),
             _ => {}
         }
     }

@@ -64,15 +64,16 @@ impl State {
                 if Arc::make_mut(&mut self.topics).remove(topic).is_some() {
                     advance(&mut self.topics_version, timestamp);
                 }
+                self.forget_resets(None, Some(topic));
             }
             Change::GroupSet(config) => {
                 Arc::make_mut(&mut self.groups).insert(config.group.clone(), Arc::new(config.clone()));
                 advance(&mut self.groups_version, timestamp);
             }
-            Change::GroupDeleted(group) => {
-                if Arc::make_mut(&mut self.groups).remove(group).is_some() {
-                    advance(&mut self.groups_version, timestamp);
-                }
+            Change::GroupDeleted(group) => self.delete_group(group, timestamp),
+            Change::GroupForgotten(group) => {
+                self.delete_group(group, timestamp);
+                self.forget_resets(Some(group), None);
             }
             Change::DelayProgress { level, offset } => {
                 self.delay_progress.insert(*level, *offset);
@@ -101,16 +102,24 @@ impl State {
                     false => drop(divided.insert(group.clone(), wants.clone())),
                 }
             }
-            Change::OffsetsForgotten { group, topic } => {
-                let is_forgotten = |key: &(Group, Topic, QueueId)| {
-                    (group.is_some() || topic.is_some())
-                        && group.as_ref().is_none_or(|group| *group == key.0)
-                        && topic.as_ref().is_none_or(|topic| *topic == key.1)
-                };
-                Arc::make_mut(&mut self.resets).retain(|key, _| !is_forgotten(key));
-            }
+            Change::OffsetsForgotten { group, topic } => self.forget_resets(group.as_ref(), topic.as_ref()),
             Change::Offsets(_) | Change::OffsetsReset { .. } => {}
         }
+    }
+
+    fn delete_group(&mut self, group: &Group, timestamp: i64) {
+        if Arc::make_mut(&mut self.groups).remove(group).is_some() {
+            advance(&mut self.groups_version, timestamp);
+        }
+    }
+
+    fn forget_resets(&mut self, group: Option<&Group>, topic: Option<&Topic>) {
+        let is_forgotten = |key: &(Group, Topic, QueueId)| {
+            (group.is_some() || topic.is_some())
+                && group.is_none_or(|group| *group == key.0)
+                && topic.is_none_or(|topic| *topic == key.1)
+        };
+        Arc::make_mut(&mut self.resets).retain(|key, _| !is_forgotten(key));
     }
 
     fn edit<'a>(

@@ -183,7 +183,7 @@ fn damage_in_the_middle_is_told_and_a_torn_tail_is_cut() {
         for value in ["one", "two", "three"] {
             metadata.propose(kv(value)).await.unwrap();
         }
-        metadata.close().await.unwrap();
+        machine.crash(Power::Lost);
         let (path, host) = (Path::new(DIR).join("journal"), machine.boot());
         let file = host.disk.open(&path).unwrap();
         let len = file.len().unwrap();
@@ -202,6 +202,33 @@ fn damage_in_the_middle_is_told_and_a_torn_tail_is_cut() {
             metadata.close().await.unwrap();
         }
         assert_eq!(open(&host).read().kv("n", "k"), Some("three"));
+    });
+}
+
+/// A topic goes with the offsets in it, a group with its own where that is asked for, by one change each.
+#[test]
+fn a_deletion_takes_offsets_with_it_in_one_change() {
+    simulate(12, |machine| async move {
+        let (g, other, t, u, q) = (group("g"), group("other"), topic("t"), topic("u"), QueueId(0));
+        let metadata = open(&machine.boot());
+        let at = |group: &Group, topic: &Topic| (group.clone(), topic.clone(), q, QueueOffset(5));
+        let entries = vec![at(&g, &t), at(&g, &u), at(&other, &t), at(&other, &u)];
+        let reset = Change::OffsetsReset { reason: "test".to_owned(), entries, pressed: true };
+        metadata.propose(reset).await.unwrap();
+        metadata.propose(Change::GroupSet(GroupConfig::new(other.clone()))).await.unwrap();
+        metadata.propose(Change::TopicSet(TopicConfig::new(t.clone(), 1))).await.unwrap();
+        metadata.propose(Change::TopicDeleted(t.clone())).await.unwrap();
+        metadata.propose(Change::GroupForgotten(other.clone())).await.unwrap();
+        for _ in 0..2 {
+            machine.crash(Power::Lost);
+            let metadata = open(&machine.boot());
+            let state = metadata.read();
+            assert!(state.topics.is_empty() && state.groups.is_empty());
+            assert_eq!(state.resets.keys().cloned().collect::<Vec<_>>(), [(g.clone(), u.clone(), q)]);
+            assert_eq!(metadata.groups_with_offsets(), std::slice::from_ref(&g));
+            assert_eq!(metadata.offsets_of_group(&g), [(u.clone(), q, QueueOffset(5))]);
+            metadata.close().await.unwrap();
+        }
     });
 }
 
@@ -404,6 +431,8 @@ async fn run_acts(machine: SimHost, acts: Vec<Act>) {
             Act::DeleteTopic(n) => {
                 metadata.propose(Change::TopicDeleted(topic(&name(n)))).await.unwrap();
                 plain.topics.remove(&name(n));
+                plain.forget(None, Some(&topic(&name(n))));
+                plain.flushed = plain.offsets.clone();
             }
             Act::Kv(n, value) => {
                 let (key, value) = (name(n), value.to_string());
