@@ -67,6 +67,9 @@ pub(super) struct Durable {
     /// Advances that the journal has.
     pub(super) moves: u64,
     pub(super) failed: Option<ProposeError>,
+    /// How often the disk refused offsets, and why it last did.
+    pub(super) refusals: u64,
+    pub(super) refused: Option<ProposeError>,
     /// Whether the writer has ended.
     pub(super) is_closed: bool,
 }
@@ -150,22 +153,31 @@ impl Metadata {
     /// after this never moves back by a loss of power.
     ///
     /// # Errors
-    /// [`ProposeError::Failed`] or [`ProposeError::Closed`].
+    /// [`ProposeError::Refused`] (the offsets stay in memory and are tried again), [`ProposeError::Failed`] or
+    /// [`ProposeError::Closed`].
     pub fn flush_offsets(&self) -> BoxFuture<'static, Result<(), ProposeError>> {
         let shared = Arc::clone(&self.0.shared);
         let target = shared.offsets.moves();
         let mut durable = shared.durable.subscribe();
-        if durable.borrow_and_update().moves >= target {
-            return Box::pin(std::future::ready(Ok(())));
-        }
+        let refusals = {
+            let durable = durable.borrow_and_update();
+            if durable.moves >= target {
+                return Box::pin(std::future::ready(Ok(())));
+            }
+            durable.refusals
+        };
         shared.inbox.lock().wants_flush = true;
         shared.signal.give();
         Box::pin(async move {
+            let has_ended = |durable: &Durable| durable.failed.is_some() || durable.is_closed;
             let is_settled =
-                |durable: &Durable| durable.moves >= target || durable.failed.is_some() || durable.is_closed;
+                |durable: &Durable| durable.moves >= target || has_ended(durable) || durable.refusals != refusals;
             match durable.wait_for(is_settled).await {
                 Ok(durable) if durable.moves >= target => Ok(()),
-                Ok(durable) => Err(durable.failed.clone().unwrap_or(ProposeError::Closed)),
+                Ok(durable) => {
+                    let refused = durable.refused.clone().filter(|_| durable.refusals != refusals);
+                    Err(durable.failed.clone().or(refused).unwrap_or(ProposeError::Closed))
+                }
                 Err(_) => Err(ProposeError::Closed),
             }
         })
@@ -202,7 +214,8 @@ impl Metadata {
     /// Makes all durable and ends the writer; later changes are refused.
     ///
     /// # Errors
-    /// [`ProposeError::Failed`] if something could not be made durable.
+    /// [`ProposeError::Failed`] or [`ProposeError::Refused`] if something could not be made durable: offsets that moved
+    /// since they were last flushed, never what was acknowledged.
     pub async fn close(&self) -> Result<(), ProposeError> {
         self.0.shared.close();
         let mut durable = self.0.shared.durable.subscribe();

@@ -56,6 +56,8 @@ pub(super) struct Loaded {
     /// Where the next frame goes.
     pub(super) journal_len: u64,
     pub(super) snapshot_len: u64,
+    /// Whether the journal ends with a frame without changes, or has none.
+    pub(super) is_sealed: bool,
 }
 
 /// Reads everything, cuts a torn tail, and leaves a journal that can be continued.
@@ -73,18 +75,18 @@ pub(super) fn load(disk: &dyn Disk, dir: &Path, offsets: &Offsets) -> Result<Loa
     }
     if !disk.try_exists(&journal).map_err(failed)? {
         let file = new_journal(disk, dir, state.version).map_err(failed)?;
-        return Ok(Loaded { state, journal: file, journal_len: HEAD_LEN as u64, snapshot_len });
+        return Ok(Loaded { state, journal: file, journal_len: HEAD_LEN as u64, snapshot_len, is_sealed: true });
     }
     let file = disk.open(&journal).map_err(failed)?;
     let mut reader = Reader { file, path: journal, at: HEAD_LEN as u64 };
-    let last = read_journal(&mut reader, &mut state, offsets).map_err(|error| error.in_dir(dir))?;
+    let (last, is_sealed) = read_journal(&mut reader, &mut state, offsets).map_err(|error| error.in_dir(dir))?;
     if last < state.version {
         // The snapshot was made and the journal not yet begun anew; its end, which the snapshot has, was cut.
         let file = new_journal(disk, dir, state.version).map_err(failed)?;
-        return Ok(Loaded { state, journal: file, journal_len: HEAD_LEN as u64, snapshot_len });
+        return Ok(Loaded { state, journal: file, journal_len: HEAD_LEN as u64, snapshot_len, is_sealed: true });
     }
     write_again(&*reader.file, reader.at).and_then(|()| disk.sync_dir(dir)).map_err(failed)?;
-    Ok(Loaded { state, journal_len: reader.at, journal: reader.file, snapshot_len })
+    Ok(Loaded { state, journal_len: reader.at, journal: reader.file, snapshot_len, is_sealed })
 }
 
 /// Makes durable what was read.
@@ -168,7 +170,7 @@ impl Reader {
     fn intact_frame_after(&self, at: u64) -> Result<Option<u64>, Fault> {
         let rest =
             frame::read(&*self.file, at, usize::try_from(self.file.len()?.saturating_sub(at)).unwrap_or(usize::MAX))?;
-        for from in 1..rest.len().saturating_sub(FRAME_HEAD_LEN) {
+        for from in 1..(rest.len() + 1).saturating_sub(FRAME_HEAD_LEN) {
             if rest[from] != FRAME_MAGIC[0] {
                 continue;
             }
@@ -206,14 +208,14 @@ fn read_snapshot(reader: &mut Reader, state: &mut State, offsets: &Offsets) -> R
     Ok(())
 }
 
-/// Makes the journal's changes and gives the version of the last.
-fn read_journal(reader: &mut Reader, state: &mut State, offsets: &Offsets) -> Result<Version, Fault> {
+/// Makes the journal's changes; gives the version of the last, and whether nothing or a frame without changes ends it.
+fn read_journal(reader: &mut Reader, state: &mut State, offsets: &Offsets) -> Result<(Version, bool), Fault> {
     let base = reader.head(Kind::Journal)?;
     if base > state.version.0 {
         let snapshot = state.version.0;
         return Err(Fault::Open(OpenError::Gap { file: reader.path.clone(), base, snapshot }));
     }
-    let mut next = base + 1;
+    let (mut next, mut is_sealed) = (base + 1, true);
     loop {
         let at = reader.at;
         let Some((frame, payload)) = reader.next()? else { break };
@@ -231,9 +233,10 @@ fn read_journal(reader: &mut Reader, state: &mut State, offsets: &Offsets) -> Re
         if next != frame.first_version + u64::from(frame.changes) {
             return Err(reader.damaged(at, "it holds another number of changes than it says"));
         }
+        is_sealed = frame.changes == 0;
     }
     cut_torn_tail(reader)?;
-    Ok(Version(next - 1))
+    Ok((Version(next - 1), is_sealed))
 }
 
 /// What follows the last intact frame is the rest of a write that was never acknowledged, unless an intact frame comes

@@ -205,6 +205,69 @@ fn damage_in_the_middle_is_told_and_a_torn_tail_is_cut() {
     });
 }
 
+#[test]
+fn damage_of_the_last_change_is_told_after_a_close() {
+    simulate(8, |machine| async move {
+        let host = machine.boot();
+        let metadata = open(&host);
+        for value in ["one", "two"] {
+            metadata.propose(kv(value)).await.unwrap();
+        }
+        metadata.close().await.unwrap();
+        let path = Path::new(DIR).join("journal");
+        let len = || host.disk.open(&path).unwrap().len().unwrap();
+        let closed = len();
+        open(&host).close().await.unwrap();
+        assert_eq!(len(), closed, "a seal is enough");
+        let last = 32 + (closed - 64) / 2;
+        for at in [last, last + 6, last + 40] {
+            assert!(machine.disk().flip(&path, at, 3));
+            match Metadata::open(&host, DIR, Options::default()).map(drop) {
+                Err(OpenError::Damaged { at, .. }) => assert_eq!(at, last),
+                other => panic!("{other:?}"),
+            }
+            assert!(machine.disk().flip(&path, at, 3));
+        }
+        let metadata = open(&host);
+        assert_eq!(metadata.propose(kv("three")).await, Ok(Version(3)));
+        machine.crash(Power::Lost);
+        assert_eq!(open(&machine.boot()).read().kv("n", "k"), Some("three"));
+    });
+}
+
+/// While the disk takes nothing, who waits for offsets is told, and closing ends; what was flushed before stays.
+#[test]
+fn a_full_disk_holds_up_neither_flush_nor_close() {
+    simulate(11, |machine| async move {
+        let (g, t) = (group("g"), topic("t"));
+        let metadata = open(&machine.boot());
+        let advance = |to| {
+            for queue in 0..60_000 {
+                metadata.advance(&g, &t, QueueId(queue), QueueOffset(to));
+            }
+        };
+        advance(1);
+        metadata.flush_offsets().await.unwrap();
+        machine.disk().set_capacity(0);
+        advance(2);
+        for _ in 0..2 {
+            let error = metadata.flush_offsets().await.unwrap_err();
+            assert!(matches!(error, ProposeError::Refused { .. }), "{error}");
+        }
+        machine.disk().set_capacity(1 << 30);
+        metadata.flush_offsets().await.unwrap();
+        machine.disk().set_capacity(0);
+        advance(3);
+        let error = metadata.close().await.unwrap_err();
+        assert!(matches!(error, ProposeError::Refused { .. }), "{error}");
+        machine.disk().set_capacity(1 << 30);
+        machine.crash(Power::Lost);
+        let offsets = open(&machine.boot()).offsets_of_group(&g);
+        assert_eq!(offsets.len(), 60_000);
+        assert!(offsets.iter().all(|(.., offset)| *offset == QueueOffset(2)));
+    });
+}
+
 /// A topic goes with the offsets in it, a group with its own where that is asked for, by one change each.
 #[test]
 fn a_deletion_takes_offsets_with_it_in_one_change() {

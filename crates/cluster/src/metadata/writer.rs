@@ -35,6 +35,8 @@ pub(super) struct Writer {
     /// Length at which the next compaction is tried; it grows if one fails.
     compact_at: u64,
     failed: Option<ProposeError>,
+    /// Whether the journal ends with a frame without changes.
+    is_sealed: bool,
 }
 
 /// Changes that go to the disk together.
@@ -60,6 +62,7 @@ impl Writer {
             moved_at: None,
             compact_at: 0,
             failed: None,
+            is_sealed: loaded.is_sealed,
         };
         writer.compact_at = writer.next_compaction();
         writer
@@ -130,14 +133,27 @@ impl Writer {
         if frame.changes() > 0 {
             let bytes = frame.finish(self.state.version.next().0, timestamp);
             if let Err(error) = self.write(&bytes) {
-                self.shared.offsets.undo_drain(batch.offsets);
-                self.shared.has_moved.store(true, Ordering::Release);
+                self.undo_drain(batch.offsets, &error);
                 refuse(batch.proposals, &error);
                 return Err(error);
             }
         }
         self.publish(next, batch, versions);
         Ok(())
+    }
+
+    /// Offsets that could not be journaled are tried again after the usual wait; who waits for them is told.
+    fn undo_drain(&mut self, offsets: Vec<(Group, Topic, QueueId, QueueOffset)>, error: &ProposeError) {
+        if offsets.is_empty() {
+            return;
+        }
+        self.shared.offsets.undo_drain(offsets);
+        self.shared.has_moved.store(true, Ordering::Release);
+        self.moved_at = None;
+        self.shared.durable.send_modify(|durable| {
+            durable.refusals += 1;
+            durable.refused = Some(error.clone());
+        });
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), ProposeError> {
@@ -154,6 +170,7 @@ impl Writer {
             return Err(self.poison(error));
         }
         self.journal_len += bytes.len() as u64;
+        self.is_sealed = false;
         Ok(())
     }
 
@@ -201,6 +218,7 @@ impl Writer {
             Ok(journal) => {
                 self.journal = journal;
                 self.journal_len = super::frame::HEAD_LEN as u64;
+                self.is_sealed = true;
                 self.compact_at = self.next_compaction();
             }
             // The name may mean the old journal or the new one: neither may be continued.
@@ -208,10 +226,26 @@ impl Writer {
         }
     }
 
-    fn end(&mut self, proposals: Vec<Proposal>) -> Step {
-        refuse(proposals, &ProposeError::Closed);
-        self.shared.durable.send_modify(|durable| durable.is_closed = true);
+    fn end(&mut self, failed: Option<ProposeError>) -> Step {
+        if failed.is_none() {
+            self.seal();
+        }
+        self.shared.durable.send_modify(|durable| {
+            durable.failed = failed;
+            durable.is_closed = true;
+        });
         Step::Done
+    }
+
+    /// Puts a frame without changes behind the last one, so that damage to that one cannot be taken for a torn write.
+    fn seal(&mut self) {
+        if self.is_sealed {
+            return;
+        }
+        let seal = FrameBuilder::new().finish(self.state.version.next().0, self.host.clock.now().0);
+        if let Err(error) = self.write(&seal) {
+            tracing::warn!(%error, "the metadata journal ends without its seal; nothing is lost by that");
+        }
     }
 }
 
@@ -229,8 +263,9 @@ impl Stage for Writer {
         let is_closing = inbox.is_closing;
         let is_flush = std::mem::take(&mut inbox.wants_flush) || is_closing || wait.is_some_and(|wait| wait.is_zero());
         if self.failed.is_some() && is_closing {
-            let proposals = std::mem::take(&mut inbox.proposals);
-            return self.end(proposals);
+            refuse(std::mem::take(&mut inbox.proposals), &ProposeError::Closed);
+            drop(inbox);
+            return self.end(self.failed.clone());
         }
         if inbox.proposals.is_empty() && (!is_flush || self.failed.is_some()) {
             // Offsets that cannot be written any more wait for nothing.
@@ -245,14 +280,13 @@ impl Stage for Writer {
             // Offsets that moved share the sync whenever there is one.
             self.drain_offsets(&mut batch);
         }
-        let is_last = is_closing && batch.moves == Some(shared.offsets.moves());
-        let committed = self.commit(batch);
-        if let (Err(error), true) = (committed, is_last) {
-            shared.durable.send_modify(|durable| durable.failed = Some(error));
-        }
+        let has_all = batch.moves == Some(shared.offsets.moves());
+        let failed = self.commit(batch).err();
         self.compact_if_due();
+        // What the disk refuses now, it would refuse again: closing waits for no room.
+        let is_last = is_closing && (has_all || failed.is_some());
         if is_last && shared.inbox.lock().proposals.is_empty() {
-            return self.end(Vec::new());
+            return self.end(failed);
         }
         Step::Again
     }
