@@ -30,9 +30,9 @@ use wire::remoting::{RequestCode, ResponseCode};
 /// One name server.
 pub struct NameServer {
     host: Host,
-    routes: Routes,
+    routes: Arc<Routes>,
     metadata: Metadata,
-    config: ArcSwap<Config>,
+    config: Arc<ArcSwap<Config>>,
     /// When routes are answered, on the monotonic clock.
     answers_from: Duration,
     /// Connections over which brokers registered.
@@ -43,8 +43,15 @@ pub struct NameServer {
 enum Outcome {
     /// It is answered.
     Now(Reply),
-    /// It is answered when all changes are durable.
-    After(Vec<Change>, Reply),
+    /// When a change is durable this is done, and success is answered.
+    After(Change, Box<dyn FnOnce() + Send>),
+}
+
+impl Outcome {
+    /// Success, when a change is durable.
+    fn after(change: Change) -> Self {
+        Self::After(change, Box::new(|| ()))
+    }
 }
 
 impl From<Reply> for Outcome {
@@ -61,9 +68,9 @@ impl NameServer {
         let config = Config::stored(&metadata.read());
         Arc::new(Self {
             host: host.clone(),
-            routes: Routes::new(Table::new(config.table())),
+            routes: Arc::new(Routes::new(Table::new(config.table()))),
             metadata,
-            config: ArcSwap::from_pointee(config),
+            config: Arc::new(ArcSwap::from_pointee(config)),
             answers_from: host.clock.monotonic() + silence,
             brokers: Mutex::default(),
         })
@@ -163,16 +170,17 @@ impl NameServer {
         };
         match outcome {
             Outcome::Now(reply) => answer(connection, &reply),
-            Outcome::After(changes, reply) => {
-                let proposals: Vec<_> = changes.into_iter().map(|change| self.metadata.propose(change)).collect();
+            Outcome::After(change, then) => {
+                let proposal = self.metadata.propose(change);
                 let connection = Arc::clone(connection);
                 let done = async move {
-                    let mut reply = reply;
-                    for proposal in proposals {
-                        if let Err(error) = proposal.await {
-                            reply = not_stored(&error);
+                    let reply = match proposal.await {
+                        Ok(_) => {
+                            then();
+                            Reply::ok()
                         }
-                    }
+                        Err(error) => not_stored(&error),
+                    };
                     answer(&connection, &reply);
                 };
                 work.push(frame.body.len() + frame.header.len(), Box::pin(done));

@@ -5,6 +5,7 @@ use crate::reply::Reply;
 use crate::server::Connection;
 use cluster::metadata::{Change, State};
 use cluster::route::Options;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::ResponseCode;
 
@@ -156,7 +157,7 @@ impl NameServer {
         Reply::ok().with_body(format!("{}listenPort={port}\n", self.config.load().to_properties()))
     }
 
-    /// All of the changes or none.
+    /// All of the changes or none; in force when they are durable.
     pub(super) fn update_config(&self, body: &[u8]) -> Result<Outcome, Reply> {
         let pairs = crate::properties::read(body)?;
         let mut config = **self.config.load();
@@ -169,10 +170,18 @@ impl NameServer {
                 Reply::error(code, error)
             })?;
         }
-        self.config.store(std::sync::Arc::new(config));
-        self.routes.apply(|table| table.set_options(config.table()));
-        tracing::info!(changes = ?pairs, "the configuration is changed");
-        let change = |(key, value)| Change::KvSet { namespace: CONFIG_NAMESPACE.to_owned(), key, value };
-        Ok(Outcome::After(pairs.into_iter().map(change).collect(), Reply::ok()))
+        let edits = pairs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        let change = Change::KvEdited { namespace: CONFIG_NAMESPACE.to_owned(), edits };
+        let (metadata, routes, in_force) = (self.metadata.clone(), Arc::clone(&self.routes), Arc::clone(&self.config));
+        let put_in_force = move || {
+            // Of two changes at once both are stored by now, or the other one comes here later.
+            routes.apply(|table| {
+                let config = Config::stored(&metadata.read());
+                in_force.store(Arc::new(config));
+                table.set_options(config.table());
+            });
+            tracing::info!(changes = ?pairs, "the configuration is changed");
+        };
+        Ok(Outcome::After(change, Box::new(put_in_force)))
     }
 }

@@ -3,7 +3,7 @@ use crate::client::Client;
 use crate::server::{Options, Response, Server};
 use cluster::metadata;
 use rt::ShutdownTrigger;
-use rt::sim::{self, Power, SimHost, World};
+use rt::sim::{self, Fault, Operation, Power, SimHost, World};
 use std::net::SocketAddr;
 use std::time::Duration;
 use wire::remoting::body::{DataVersion, RegisterBrokerBody, TopicConfig, TopicRouteData};
@@ -235,5 +235,34 @@ fn texts_and_configuration_survive_the_power() {
         site.check(RequestCode::GET_KVLIST_BY_NAMESPACE, &[("namespace", "n")], none).await;
         let config = site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body;
         assert!(String::from_utf8_lossy(&config).contains("scanNotActiveBrokerInterval=700\n"));
+    });
+}
+
+/// A configuration that is not durable is not in force: what a restart would take back was never there.
+#[test]
+fn a_configuration_that_cannot_be_stored_is_not_in_force() {
+    sim::run(4, |world| async move {
+        let site = site(&world).await;
+        site.register(&[], &registration::encode(&topics(), false)).await;
+        site.check(
+            RequestCode::PUT_KV_CONFIG,
+            &[("namespace", "ORDER_TOPIC_CONFIG"), ("key", "t"), ("value", "b:4")],
+            (ResponseCode::SUCCESS, ""),
+        )
+        .await;
+        let order = async || {
+            let route = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &[("topic", "t")], &[]).await;
+            String::from_utf8_lossy(&route.body).contains("b:4")
+        };
+        let (off, fault) = (b"orderMessageEnable=false\nscanNotActiveBrokerInterval=900", Operation::Write);
+        site.machine.disk().plan(Fault { operation: fault, path_contains: "journal".to_owned(), after: 0 });
+        let refused = site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], off).await;
+        assert_eq!(refused.code, ResponseCode::SYSTEM_BUSY.0);
+        let config = site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body;
+        assert!(String::from_utf8_lossy(&config).contains("scanNotActiveBrokerInterval=5000\n"));
+        assert!(order().await);
+        assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], off).await.code, 0);
+        assert!(!order().await);
+        site.stop.fire();
     });
 }

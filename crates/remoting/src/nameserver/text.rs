@@ -33,7 +33,7 @@ impl NameServer {
         }
         let change =
             Change::KvSet { namespace: ask.namespace.to_owned(), key: ask.key.to_owned(), value: ask.value.to_owned() };
-        Ok(Outcome::After(vec![change], Reply::ok()))
+        Ok(Outcome::after(change))
     }
 
     pub(super) fn get_text(&self, header: &Header<'_>) -> Result<Reply, Reply> {
@@ -55,7 +55,7 @@ impl NameServer {
             return Ok(Reply::ok().into());
         }
         let change = Change::KvDeleted { namespace: ask.namespace.to_owned(), key: ask.key.to_owned() };
-        Ok(Outcome::After(vec![change], Reply::ok()))
+        Ok(Outcome::after(change))
     }
 
     pub(super) fn list_texts(&self, header: &Header<'_>) -> Result<Reply, Reply> {
