@@ -54,8 +54,11 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     let ms: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
     let is_good = (1..=12).contains(&month) && (1..=31).contains(&day) && (0..24).contains(&hours);
     let is_good = is_good && (0..60).contains(&minutes) && (0..61).contains(&seconds) && (1970..=9999).contains(&year);
+    let days = days_of(year, month, day);
+    // The 31st of February would be a day of March.
+    let is_good = is_good && date_of(days) == (year, month, day);
     let since_midnight = (hours * 3600 + minutes * 60 + seconds) * 1000 + ms;
-    is_good.then(|| days_of(year, month, day) * DAY_MS + since_midnight)
+    is_good.then(|| days * DAY_MS + since_midnight)
 }
 
 /// The same, as the value of a flag.
@@ -89,6 +92,11 @@ mod tests {
         for wrong in ["", "yesterday", "2000-13-01", "2000-01-01T25:00", "-5", "2000-01-01T00:00:00.é"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+        for wrong in ["2026-02-31", "2026-02-29T06:00:00Z", "1900-02-29", "2026-04-31", "2026-01-00"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(parse("2026-02-28"), Some(1_772_236_800_000));
+        assert_eq!(parse("2024-12-31"), Some(1_735_603_200_000));
         assert_eq!(text(0), "-");
         assert_eq!(text(month_start(1_795_240_799_123)), "2026-11-01T00:00:00.000Z");
     }
