@@ -30,7 +30,7 @@ pub(super) struct Reader {
     end: Option<i64>,
 }
 
-/// Messages of one queue, in order.
+/// Messages of one queue, in order; none where a stretch of it has none that is wanted.
 pub(super) struct Batch {
     pub(super) messages: Vec<Message>,
     addr: String,
@@ -137,9 +137,10 @@ impl Reader {
             let (messages, next) = self.pull().await?;
             // What came after the end is not shown, so no group has read it.
             let next = self.end.map_or(next, |end| next.min(end));
-            let moved = next != self.next;
+            let (passed, moved) = (next > self.next, next != self.next);
             self.next = next;
-            if messages.is_empty() {
+            // A stretch without a message that is wanted counts too: it need not be read again.
+            if messages.is_empty() && !passed {
                 if !moved {
                     rt::sleep(PAUSE).await;
                 }
