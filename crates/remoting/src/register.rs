@@ -25,6 +25,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// How long a name server may take.
 const TIMEOUT: Duration = Duration::from_secs(6);
+/// How long it may take when the broker withdraws: one that does not answer must not hold up a stop.
+const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time after which name servers that have not heard of this broker forget it.
 const HEARTBEAT_TIMEOUT_MS: i64 = 120_000;
 
@@ -88,7 +90,12 @@ impl Registration {
                 () = rt::sleep(pause) => {}
                 _ = changed.changed() => {}
             }
-            pause = match self.tell(&server, &mut told).await {
+            let telling = tokio::select! {
+                biased;
+                () = shutdown.wait() => break,
+                telling = self.tell(&server, &mut told) => telling,
+            };
+            pause = match telling {
                 Ok(change) => {
                     self.broker.name_server_knows(&server, change);
                     PERIOD
@@ -101,8 +108,13 @@ impl Registration {
             };
         }
         self.broker.name_server_silent(&server);
-        if let Err(error) = self.unregister(&server).await {
-            tracing::warn!(%error, "cannot withdraw from a name server; it will notice by itself");
+        match rt::timeout(WITHDRAW_TIMEOUT, self.unregister(&server)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot withdraw from a name server; it will notice by itself"),
+            Err(_) => {
+                let ms = WITHDRAW_TIMEOUT.as_millis();
+                tracing::warn!(%server, "a name server gave no answer to a withdrawal within {ms} ms; it will notice by itself");
+            }
         }
     }
 
