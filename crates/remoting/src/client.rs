@@ -111,6 +111,21 @@ impl Client {
         }
     }
 
+    /// Asks like [`call`](Self::call), but hands the request to a connection once at most: for what must not be done twice.
+    ///
+    /// # Errors
+    /// [`ClientError`] if no answer came; after [`ClientError::Call`] the server may have done it all the same.
+    pub async fn call_once(&self, address: &str, call: &Call<'_>, within: Duration) -> Result<Response, ClientError> {
+        let (connection, _) = self.connection(address).await?;
+        let answer = connection.call(call, within).await;
+        answer.map_err(|error| {
+            if error == CallError::Timeout {
+                self.forget(address, &connection);
+            }
+            ClientError::Call { address: address.to_owned(), code: RequestCode(call.code), error }
+        })
+    }
+
     /// Asks, and takes any code but success for a refusal.
     ///
     /// # Errors
@@ -175,5 +190,60 @@ impl Client {
             }
         }
         Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Reply;
+    use crate::server::Server;
+    use rt::sim;
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use wire::remoting::header::Header;
+
+    /// Answers the first request; of all others it counts that they came, and drops their connection.
+    #[derive(Default)]
+    struct Dropping(AtomicUsize);
+
+    impl Door for Dropping {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+            for frame in requests {
+                if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+                    connection.close();
+                    continue;
+                }
+                let opaque = Header::parse(&frame).unwrap().opaque;
+                connection.send(|out| Reply::ok().write(out, frame.encoding, opaque));
+            }
+        }
+
+        fn closed(&self, _: &Arc<Connection>) {}
+    }
+
+    #[test]
+    fn what_must_not_be_done_twice_is_asked_once_when_the_connection_drops() {
+        sim::run(1, |world| async move {
+            let (machine, asker) = (world.host("server"), world.host("client"));
+            for (is_once, expected) in [(false, 3), (true, 2)] {
+                let door = Arc::new(Dropping::default());
+                let addr = SocketAddr::new(machine.ip(), 1000 + expected as u16);
+                let (stop, shutdown) = ShutdownTrigger::new();
+                let server =
+                    Server::bind(&machine.boot(), addr, Options::default(), None, Arc::clone(&door) as _).await;
+                machine.spawn(server.unwrap().serve(shutdown));
+                let (client, address) = (Client::new(asker.boot()), addr.to_string());
+                let (call, within) = (Call { code: 10, fields: &[], body: b"x" }, Duration::from_secs(3));
+                client.call_once(&address, &call, within).await.unwrap();
+                let error = match is_once {
+                    true => client.call_once(&address, &call, within).await.unwrap_err(),
+                    false => client.call(&address, &call, within).await.unwrap_err(),
+                };
+                assert!(matches!(error, ClientError::Call { error: CallError::Closed, .. }), "{error}");
+                assert_eq!(door.0.load(Ordering::Relaxed), expected);
+                stop.fire();
+            }
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use remoting::client::Client;
+use remoting::client::{Client, ClientError};
 use remoting::server::{Call, Response};
 use rt::Host;
 use serde::de::DeserializeOwned;
@@ -152,6 +152,23 @@ impl Cluster {
         self.call(addr, code, fields, body, Duration::ZERO).await?.success(addr, code)
     }
 
+    /// Asks for what must not be done twice: the request is handed to one connection once. Whether the server did it all
+    /// the same is not known if the error [says so](is_uncertain).
+    pub(super) async fn ask_once(
+        &self,
+        addr: &str,
+        code: RequestCode,
+        fields: impl FnOnce(&mut Vec<(String, String)>),
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
+        let mut owned = Vec::new();
+        fields(&mut owned);
+        let fields: Vec<_> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let call = Call { code: code.0, fields: &fields, body };
+        let response = self.client.call_once(addr, &call, self.timeout).await?;
+        Answer { code: ResponseCode(response.code), response }.success(addr, code)
+    }
+
     /// Asks without waiting for the answer. Requests to one server arrive in the order of these calls.
     pub(super) fn send(
         self: &Arc<Self>,
@@ -271,6 +288,11 @@ pub(super) fn masters_of<'a>(brokers: impl IntoIterator<Item = &'a BrokerData>) 
     let mut masters: Vec<_> = brokers.into_iter().filter_map(master).collect();
     masters.sort();
     masters
+}
+
+/// Whether a request may have been done although no answer came.
+pub(super) fn is_uncertain(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Call { .. }))
 }
 
 /// Whether an error is a server's refusal with this code.

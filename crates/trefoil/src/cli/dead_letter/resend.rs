@@ -10,7 +10,7 @@ use super::Which;
 use super::read::{DeadLetters, Letter, Meant};
 use super::turn::Turn;
 use crate::cli::output::{progress, show, table};
-use crate::cli::remote::Cluster;
+use crate::cli::remote::{Cluster, is_uncertain};
 use crate::cli::{Format, Target, time};
 use anyhow::{Context as _, bail};
 use model::record::Record;
@@ -108,7 +108,10 @@ pub(super) async fn run(command: &Resend) -> anyhow::Result<()> {
     all.and(ended)?;
     match totals.failed {
         0 => Ok(()),
-        failed => bail!("{failed} dead letters are not resent; what is resent is not resent again by the same command"),
+        failed => bail!(
+            "{failed} dead letters are not resent, or not known to be; what is resent is not resent again by the same \
+             command"
+        ),
     }
 }
 
@@ -159,7 +162,14 @@ async fn resend_one(dead: &DeadLetters<'_>, letter: &Letter, again: bool) -> any
         ..Default::default()
     };
     let code = RequestCode::SEND_MESSAGE_V2;
-    let answer = dead.cluster.ask(&letter.addr, code, |out| header.write_short(out), record.body).await?;
+    let answer = dead.cluster.ask_once(&letter.addr, code, |out| header.write_short(out), record.body).await;
+    let answer = answer.map_err(|error| match (is_uncertain(&error), again) {
+        (true, false) => error.context(
+            "whether it was resent is not known; the same command looks for the copy and sends it only if there is none",
+        ),
+        (true, true) => error.context("whether it was resent is not known; the messages of the retry topic tell"),
+        (false, _) => error,
+    })?;
     let fields = answer.fields();
     let place = response::SendMessage::parse(&fields)?;
     let note = format!("{}/{}#{}", letter.message.broker, place.queue_id, place.queue_offset);
