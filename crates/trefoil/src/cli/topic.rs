@@ -7,7 +7,7 @@ use super::remote::{Among, Cluster, Master, is_refused, masters_of};
 use super::{Target, time};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
-use wire::remoting::body::{PERM_READ_WRITE, SINGLE_TAG, TopicRouteData, TopicStatsTable};
+use wire::remoting::body::{PERM_READ_WRITE, TopicConfig, TopicRouteData, TopicStatsTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
 /// List, show, create, scale and delete topics.
@@ -28,7 +28,7 @@ pub(super) enum Topic {
         #[command(flatten)]
         target: Target,
     },
-    /// Create a topic, or change the settings of one.
+    /// Create a topic, or change the settings of one; what is not named stays as it is.
     Create(Create),
     /// Change the number of queues while producers and consumers go on.
     Scale(scale::Scale),
@@ -45,12 +45,12 @@ pub(super) enum Topic {
 pub(super) struct Create {
     /// The topic.
     topic: String,
-    /// Queues on each broker.
-    #[arg(long, default_value_t = 8)]
-    queues: u32,
-    /// What clients may do: r, w or rw.
-    #[arg(long, default_value = "rw", value_parser = permission)]
-    permission: i32,
+    /// Queues on each broker; a new topic gets 8.
+    #[arg(long)]
+    queues: Option<u32>,
+    /// What clients may do: r, w or rw; a new topic gets rw.
+    #[arg(long, value_parser = permission)]
+    permission: Option<i32>,
     #[command(flatten)]
     among: Among,
     #[command(flatten)]
@@ -60,6 +60,8 @@ pub(super) struct Create {
 /// Bits of the permission.
 const READ: i32 = 4;
 const WRITE: i32 = 2;
+/// Queues of a new topic.
+const QUEUES: i32 = 8;
 
 fn permission(text: &str) -> Result<i32, String> {
     match text {
@@ -136,8 +138,54 @@ async fn show_topic(topic: &str, target: &Target) -> anyhow::Result<()> {
     let mut shown = Shown { topic: topic.to_owned(), brokers: served(&route), queues: Vec::new() };
     for master in masters_of(&route.broker_datas) {
         shown.queues.extend(queues(&cluster, &master, topic).await?);
+        // A route also lacks the bit where the whole broker takes no messages.
+        let is_closed =
+            shown.brokers.iter().any(|served| served.broker == master.name && !served.permission.contains('w'));
+        if is_closed && let Some(config) = config(&cluster, &master, topic).await? {
+            note_if_closed(&config, &master);
+        }
     }
     show(target.output, &shown, || text(&shown))
+}
+
+/// A topic's settings at one broker; `None` if it does not serve the topic.
+async fn config(cluster: &Cluster, master: &Master, topic: &str) -> anyhow::Result<Option<TopicConfig>> {
+    let request = request::GetTopicConfig { topic };
+    match cluster.ask(&master.addr, RequestCode::GET_TOPIC_CONFIG, |out| request.write(out), b"").await {
+        Ok(answer) => answer.json().map(Some),
+        Err(error) if is_refused(&error, ResponseCode::TOPIC_NOT_EXIST) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores a topic's settings at one broker, which keeps the attributes.
+async fn store(cluster: &Cluster, master: &Master, topic: &str, config: &TopicConfig) -> anyhow::Result<()> {
+    let request = request::CreateTopic {
+        topic,
+        default_topic: super::remote::MODEL_TOPIC,
+        read_queue_nums: config.read_queue_nums,
+        write_queue_nums: config.write_queue_nums,
+        perm: config.perm,
+        topic_filter_type: &config.topic_filter_type,
+        topic_sys_flag: Some(config.topic_sys_flag),
+        order: config.order,
+        attributes: None,
+        force: None,
+    };
+    let code = RequestCode::UPDATE_AND_CREATE_TOPIC;
+    cluster.ask(&master.addr, code, |out| request.write(out), b"").await.map(drop)
+}
+
+/// Nobody remembers for a command that was killed that the topic is to be opened again: say how.
+fn note_if_closed(config: &TopicConfig, master: &Master) {
+    if config.perm & WRITE == 0 {
+        let (topic, broker, permission) = (&config.topic_name, &master.name, permission_text(config.perm));
+        eprintln!(
+            "'{topic}' takes no messages on {broker}: its permission is {permission}, as set by an operator, or left \
+             behind by a 'topic scale --keep-order' that was killed; 'trefoil topic create {topic} --broker {broker} \
+             --permission rw' opens it again"
+        );
+    }
 }
 
 fn served(route: &TopicRouteData) -> Vec<Served> {
@@ -196,35 +244,54 @@ async fn create(command: &Create) -> anyhow::Result<()> {
     model::Topic::new(topic)?;
     let cluster = target.cluster();
     let masters = cluster.masters_among(among).await?;
-    let queues = i32::try_from(*queues).context("too many queues")?;
-    refuse_fewer_queues(&cluster, topic, queues).await?;
-    let request = request::CreateTopic {
-        topic,
-        default_topic: super::remote::MODEL_TOPIC,
-        read_queue_nums: queues,
-        write_queue_nums: queues,
-        perm: *permission,
-        topic_filter_type: SINGLE_TAG,
-        topic_sys_flag: Some(0),
-        order: false,
-        attributes: None,
-        force: None,
-    };
+    let queues = queues.map(i32::try_from).transpose().context("too many queues")?;
+    let mut configs = Vec::with_capacity(masters.len());
     for master in &masters {
-        cluster.ask(&master.addr, RequestCode::UPDATE_AND_CREATE_TOPIC, |out| request.write(out), b"").await?;
+        let known = config(&cluster, master, topic).await?;
+        if let (Some(known), Some(queues)) = (&known, queues) {
+            refuse_fewer_queues(topic, known, queues, master)?;
+        }
+        configs.push(changed(known, queues, *permission));
+    }
+    for (master, config) in masters.iter().zip(&configs) {
+        store(&cluster, master, topic, config).await?;
     }
     cluster.wait_for_route(topic, &masters).await?;
     let brokers: Vec<_> = masters.iter().map(|master| master.name.as_str()).collect();
-    let value = serde_json::json!({ "topic": topic, "brokers": brokers, "queues": queues });
-    let text = || format!("topic '{topic}' has {queues} queues on {}\n", brokers.join(", "));
+    let has: Vec<_> = configs.iter().map(|config| config.write_queue_nums).collect();
+    let same = has.first().filter(|first| has.iter().all(|queues| queues == *first));
+    let value = serde_json::json!({ "topic": topic, "brokers": brokers, "queues": same });
+    let text = || match same {
+        Some(queues) => format!("topic '{topic}' has {queues} queues on {}\n", brokers.join(", ")),
+        None => {
+            let each: Vec<_> =
+                has.iter().zip(&brokers).map(|(queues, broker)| format!("{queues} on {broker}")).collect();
+            format!("topic '{topic}' has these queues: {}\n", each.join(", "))
+        }
+    };
     show(target.output, &value, text)
 }
 
+/// What is to be stored on a broker: the settings there are, and the changes.
+fn changed(known: Option<TopicConfig>, queues: Option<i32>, permission: Option<i32>) -> TopicConfig {
+    let new = || TopicConfig {
+        read_queue_nums: QUEUES,
+        write_queue_nums: QUEUES,
+        perm: PERM_READ_WRITE,
+        ..TopicConfig::default()
+    };
+    let mut config = known.unwrap_or_else(new);
+    if let Some(queues) = queues {
+        (config.read_queue_nums, config.write_queue_nums) = (queues, queues);
+    }
+    config.perm = permission.unwrap_or(config.perm);
+    config
+}
+
 /// Messages in queues that are no longer read would wait for ever.
-async fn refuse_fewer_queues(cluster: &Cluster, topic: &str, queues: i32) -> anyhow::Result<()> {
-    let Some(route) = cluster.route(topic).await? else { return Ok(()) };
-    if let Some(more) = route.queue_datas.iter().find(|known| known.read_queue_nums > queues) {
-        let (name, has) = (&more.broker_name, more.read_queue_nums);
+fn refuse_fewer_queues(topic: &str, known: &TopicConfig, queues: i32, master: &Master) -> anyhow::Result<()> {
+    if known.read_queue_nums > queues {
+        let (name, has) = (&master.name, known.read_queue_nums);
         bail!(
             "'{topic}' has {has} queues on {name}; 'trefoil topic scale {topic} --queues {queues}' takes some away safely"
         );

@@ -314,19 +314,24 @@ fn timers_beside_a_broker_that_cannot_list_them() {
 
 /// A name server of another kind: whatever it is asked, it agrees and says no more. Sends the headers of what it is asked.
 fn strange_name_server() -> (String, mpsc::Receiver<String>) {
+    name_server_that_answers(|_| true)
+}
+
+/// The same, but it only answers what has certain headers.
+fn name_server_that_answers(is_answered: fn(&str) -> bool) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, asked) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, sender) = (stream.unwrap(), sender.clone());
-            std::thread::spawn(move || while agree(&mut stream, &sender).is_some() {});
+            std::thread::spawn(move || while agree(&mut stream, &sender, is_answered).is_some() {});
         }
     });
     (address, asked)
 }
 
-fn agree(stream: &mut TcpStream, asked: &mpsc::Sender<String>) -> Option<()> {
+fn agree(stream: &mut TcpStream, asked: &mpsc::Sender<String>, is_answered: fn(&str) -> bool) -> Option<()> {
     let mut lengths = [0; 8];
     stream.read_exact(&mut lengths).ok()?;
     let [all, header] = [0, 4].map(|at| u32::from_be_bytes(lengths[at..at + 4].try_into().unwrap()) as usize);
@@ -336,7 +341,11 @@ fn agree(stream: &mut TcpStream, asked: &mpsc::Sender<String>) -> Option<()> {
     let opaque = header.split_once("\"opaque\":").unwrap().1.split([',', '}']).next().unwrap();
     let answer = format!(r#"{{"code":0,"flag":1,"opaque":{opaque},"extFields":{{"changed":"false"}}}}"#);
     let lengths = [answer.len() + 4, answer.len()].map(|length| u32::try_from(length).unwrap().to_be_bytes());
+    let is_answered = is_answered(&header);
     asked.send(header).ok()?;
+    if !is_answered {
+        return Some(());
+    }
     stream.write_all(&[&lengths.concat(), answer.as_bytes()].concat()).ok()
 }
 
@@ -437,4 +446,73 @@ fn a_topic_takes_messages_again_when_scaling_is_given_up() {
     assert!(!scaling.wait().unwrap().success());
     node.check("produce t third", "", &["broker-a"]);
     node.check("topic show t --output json", "", &["\"write_queues\": 1", "\"permission\": \"rw\""]);
+}
+
+#[test]
+fn a_topic_that_a_killed_scaling_has_closed_says_how_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &[]);
+    node.check("produce t first", "", &[]);
+    node.check("consume t --max 1 --group g", "", &["first"]);
+    node.check("produce t second", "", &[]);
+    let mut scaling = start(&node, "topic scale t --queues 2 --keep-order");
+    let mut said = String::new();
+    BufReader::new(scaling.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    // It has said so before it does so.
+    while node.run(&["produce", "t", "third"], "").0 {}
+    scaling.kill().unwrap();
+    scaling.wait().unwrap();
+    let remedy = "topic create t --broker broker-a --permission rw";
+    node.check("topic show t", "", &["'t' takes no messages on broker-a", remedy]);
+    node.check("consume t --until-end --group g", "", &["second\n"]);
+    node.check("topic scale t --queues 2 --keep-order", "", &[remedy, "'t' has 2 queues"]);
+    node.check(&format!("{remedy} --output json"), "", &["\"queues\": 2"]);
+    node.check("produce t fourth", "", &["broker-a"]);
+    let (_, text) = node.run(&["topic", "show", "t"], "");
+    assert!(!text.contains("takes no messages"), "{text}");
+}
+
+#[test]
+fn what_is_not_named_stays_as_it_is_when_a_topic_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t", "", &["'t' has 8 queues on broker-a"]);
+    node.check("topic create t --queues 12 --permission r", "", &["'t' has 12 queues on broker-a"]);
+    let json = "topic show t --output json";
+    let twelve = ["\"read_queues\": 12", "\"write_queues\": 12"];
+    node.check("topic create t", "", &["'t' has 12 queues on broker-a"]);
+    node.check(json, "", &[twelve[0], twelve[1], "\"permission\": \"r\""]);
+    node.check("topic create t --permission rw", "", &["'t' has 12 queues on broker-a"]);
+    node.check(json, "", &[twelve[0], twelve[1], "\"permission\": \"rw\""]);
+    node.check_fails("topic create t --queues 11", "'trefoil topic scale t --queues 11' takes some away safely");
+}
+
+#[test]
+fn a_group_passes_what_it_did_not_ask_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &[]);
+    node.check("produce t --tag a", "one\ntwo\n", &["2 messages"]);
+    node.check("produce t --tag b", "three\nfour\nfive\n", &["3 messages"]);
+    node.check("consume t --until-end --group g --tag a", "", &["one\ntwo\n"]);
+    node.check("group show g", "", &["lag 0 in all"]);
+    node.check("consume t --until-end --group other --tag c", "", &[]);
+    node.check("group show other", "", &["lag 0 in all"]);
+}
+
+/// A name server that takes registrations and never answers a withdrawal does not hold up a stop.
+#[test]
+fn a_silent_name_server_does_not_hold_up_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let (strange, asked) = name_server_that_answers(|header| !header.contains("\"code\":104"));
+    let mut command = serve(dir.path());
+    command.args(["--roles", "broker", "--nameserver-addresses", &strange]);
+    let mut node = Node::start_with(&mut command);
+    let mut log = node.child.stderr.take().unwrap();
+    node.stop();
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(asked.try_iter().any(|header| header.contains("\"code\":104")));
+    assert!(text.contains("no answer to a withdrawal within 1000 ms"), "{text}");
 }

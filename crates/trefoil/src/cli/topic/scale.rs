@@ -5,20 +5,19 @@
 //! written until everything that is there was consumed.
 
 use super::super::output::{print, show};
-use super::super::remote::{Cluster, MODEL_TOPIC, Master, is_refused, masters_of};
+use super::super::remote::{Cluster, Master, is_refused, masters_of};
 use super::super::{Format, Target};
+use super::{WRITE, config, note_if_closed, store};
 use anyhow::{Context as _, bail};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use wire::remoting::body::{ConsumeStats, GroupList, SINGLE_TAG, TopicConfig, TopicStatsTable};
+use wire::remoting::body::{ConsumeStats, GroupList, TopicConfig, TopicStatsTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
 /// Producers ask for routes this often unless told otherwise; until then they write to queues that they know.
 const ROUTES_KNOWN: Duration = Duration::from_secs(35);
 /// How often progress is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Bit of a permission.
-const WRITE: i32 = 2;
 
 /// Change the number of queues while producers and consumers go on.
 #[derive(clap::Args)]
@@ -52,10 +51,13 @@ pub(super) async fn scale(command: &Scale) -> anyhow::Result<()> {
         bail!("a topic has at least one queue; 'trefoil topic delete' removes a topic");
     }
     for master in masters_of(&route.broker_datas) {
-        let request = request::GetTopicConfig { topic: &command.topic };
-        let answer = cluster.ask(&master.addr, RequestCode::GET_TOPIC_CONFIG, |out| request.write(out), b"").await?;
-        let cluster = command.target.cluster();
-        Scaling { command, cluster, master, before: answer.json()? }.run().await?;
+        let Some(before) = config(&cluster, &master, &command.topic).await? else {
+            bail!("{} does not serve the topic '{}' any more", master.name, command.topic)
+        };
+        let scaling = Scaling { command, cluster: command.target.cluster(), master, before };
+        let scaled = scaling.run().await;
+        note_if_closed(&scaling.before, &scaling.master);
+        scaled?;
     }
     let value = serde_json::json!({ "topic": command.topic, "queues": command.queues });
     show(command.target.output, &value, || format!("topic '{}' has {} queues\n", command.topic, command.queues))
@@ -67,12 +69,14 @@ impl Scaling<'_> {
         let (reads, perm) = (self.before.read_queue_nums, self.before.perm);
         if self.command.keep_order {
             // Whoever gives up must not leave a topic behind that takes no messages.
-            let mut interrupted = signal(SignalKind::interrupt())?;
+            let (mut interrupted, mut ended) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let given_up = || anyhow::anyhow!("interrupted; the number of queues is as it was");
             self.say("messages are refused until all that are stored were consumed");
             self.set(reads, self.before.write_queue_nums, perm & !WRITE).await?;
             let drained = tokio::select! {
                 drained = self.drained(0) => drained,
-                _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted; the number of queues is as it was")),
+                _ = interrupted.recv() => Err(given_up()),
+                _ = ended.recv() => Err(given_up()),
             };
             if drained.is_ok() {
                 self.set(queues, queues, perm).await?;
@@ -100,20 +104,8 @@ impl Scaling<'_> {
     }
 
     async fn set(&self, reads: i32, writes: i32, perm: i32) -> anyhow::Result<()> {
-        let request = request::CreateTopic {
-            topic: &self.command.topic,
-            default_topic: MODEL_TOPIC,
-            read_queue_nums: reads,
-            write_queue_nums: writes,
-            perm,
-            topic_filter_type: SINGLE_TAG,
-            topic_sys_flag: Some(self.before.topic_sys_flag),
-            order: self.before.order,
-            attributes: None,
-            force: None,
-        };
-        let code = RequestCode::UPDATE_AND_CREATE_TOPIC;
-        self.cluster.ask(&self.master.addr, code, |out| request.write(out), b"").await.map(drop)
+        let config = TopicConfig { read_queue_nums: reads, write_queue_nums: writes, perm, ..self.before.clone() };
+        store(&self.cluster, &self.master, &self.command.topic, &config).await
     }
 
     /// Waits until every group of the topic has consumed all queues from `first` on.
