@@ -42,9 +42,9 @@ pub(crate) enum Ask {
     /// Some pending messages behind one, up to a time, of a topic if one is named, and behind which to ask on.
     List { after: Due, until: i64, topic: Option<i32>, count_max: usize, reply: oneshot::Sender<Listed> },
     /// Which of these are pending.
-    Which { dues: Vec<Due>, reply: oneshot::Sender<Vec<Pending>> },
+    Which { dues: Vec<Due>, reply: oneshot::Sender<Result<Vec<Pending>, TimerError>> },
     /// End these before their time; which of them were ended, once that is safe.
-    Cancel { dues: Vec<Due>, keys: String, reply: oneshot::Sender<Result<Vec<Due>, String>> },
+    Cancel { dues: Vec<Due>, keys: String, reply: oneshot::Sender<Result<Vec<Due>, TimerError>> },
     /// Nothing pending may be left below a position of the log.
     Roll { below: u64, reply: oneshot::Sender<()> },
     /// Pending messages by the hash of their topic, and the next offset of the timer queue.

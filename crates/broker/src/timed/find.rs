@@ -29,6 +29,12 @@ pub enum TimerError {
         /// Most that may wait.
         max: usize,
     },
+    /// The index of timed messages is full until its disk takes more.
+    #[error(
+        "the timed messages that were stored last are not known yet, because the index of those before cannot be \
+         written; they are neither lost nor taken back, ask again later"
+    )]
+    Behind,
     /// The broker stops.
     #[error("the broker does not deliver timed messages now; ask again when it runs")]
     Stopped,
@@ -99,7 +105,7 @@ impl Broker {
                 let mut found = Vec::new();
                 for dues in dues.chunks(WHICH_MAX) {
                     let dues = dues.to_vec();
-                    found.extend(self.ask(|reply| Ask::Which { dues, reply }).await?);
+                    found.extend(self.ask(|reply| Ask::Which { dues, reply }).await??);
                 }
                 found.retain(|pending| {
                     pending.due > after && pending.due.at < until && topic.is_none_or(|topic| pending.topic == topic)
@@ -130,7 +136,7 @@ impl Broker {
             keys.clear();
         }
         let dues = meant.iter().map(|waiting| waiting.due).collect();
-        let cancelled = self.ask(|reply| Ask::Cancel { dues, keys, reply }).await?.map_err(TimerError::Append)?;
+        let cancelled = self.ask(|reply| Ask::Cancel { dues, keys, reply }).await??;
         Ok(meant.into_iter().filter(|waiting| cancelled.contains(&waiting.due)).collect())
     }
 

@@ -11,7 +11,7 @@ use super::deliver::{self, BATCH_MESSAGES_MAX, Batch};
 use super::look::{below_position, take_each, take_in};
 use super::mark::Ending;
 use super::reads::{Place, Reads, ToRead};
-use super::{Ask, add};
+use super::{Ask, TimerError, add};
 use crate::Broker;
 use model::{PhysicalOffset, QueueOffset};
 use std::collections::VecDeque;
@@ -57,7 +57,7 @@ struct Started {
     reply: Option<CancelReply>,
 }
 
-type CancelReply = oneshot::Sender<Result<Vec<Due>, String>>;
+type CancelReply = oneshot::Sender<Result<Vec<Due>, TimerError>>;
 
 /// Moving messages out of the way of retention.
 struct Rolling {
@@ -350,7 +350,7 @@ impl Owner {
                 }
                 if let Some(reply) = started.reply {
                     let dues = started.ended.iter().map(|pending| pending.due).collect();
-                    drop(reply.send(result.map(|_| dues).map_err(|error| error.to_string())));
+                    drop(reply.send(result.map(|_| dues).map_err(|error| TimerError::Append(error.to_string()))));
                 }
             }
         }

@@ -134,8 +134,7 @@ impl Broker {
         }
         let keys = handle.id.clone();
         let asked = dues.clone();
-        let cancelled =
-            self.ask(|reply| Ask::Cancel { dues: asked, keys, reply }).await?.map_err(TimerError::Append)?;
+        let cancelled = self.ask(|reply| Ask::Cancel { dues: asked, keys, reply }).await??;
         if cancelled.is_empty() && !records.iter().any(|record| mark::cancels(record, &dues)) {
             return Err(RecallError::TooLate { due: handle.due });
         }

@@ -121,6 +121,14 @@ impl Node {
         self.machine.disk().plan(fault);
     }
 
+    /// The index of timed messages cannot be written for the next attempts.
+    pub(crate) fn fail_timer_index(&self, attempts: usize) {
+        for _ in 0..attempts {
+            let (operation, path_contains) = (Operation::Write, "/data/timer/".to_owned());
+            self.machine.disk().plan(Fault { operation, path_contains, after: 0 });
+        }
+    }
+
     /// The next such operation on the journal of the metadata fails.
     pub(crate) fn break_journal(&self, operation: Operation) {
         self.machine.disk().plan(Fault { operation, path_contains: "journal".to_owned(), after: 0 });

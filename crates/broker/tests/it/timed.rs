@@ -1,5 +1,5 @@
 use crate::node::{Node, publish, seen};
-use broker::{RecallError, TimerFilter};
+use broker::{RecallError, TimerError, TimerFilter};
 use model::record::{Draft, body_crc};
 use model::{QueueId, QueueOffset, Topic, properties};
 use rt::sim::{World, run};
@@ -217,6 +217,27 @@ fn a_time_too_far_ahead_is_refused() {
         let mut odd = publish("t", "x", "TIMER_DELAY_MS\u{1}soon\u{2}");
         odd.queue_id = 0;
         assert!(node.broker.publish(odd).await.is_err());
+    });
+}
+
+/// While the index is full, what was stored last is not known to wait, and still not said to be delivered.
+#[test]
+fn a_recall_while_the_index_is_full_is_not_too_late() {
+    run(58, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        node.fail_timer_index(20);
+        for _ in 0..700 {
+            node.send_with("t", "before", &at(&world, 100_000)).await.unwrap();
+        }
+        let handle = node.send_with("t", "last", &at(&world, 90_000)).await.unwrap().recall_handle.unwrap();
+        let behind = node.broker.recall("t", &handle).await;
+        assert!(matches!(behind, Err(RecallError::Timer(TimerError::Behind))), "{behind:?}");
+        rt::sleep(Duration::from_secs(20)).await;
+        assert_eq!(node.broker.recall("t", &handle).await.unwrap(), "id-90000");
+        rt::sleep(Duration::from_secs(100)).await;
+        let arrived = bodies(&node, "t").await;
+        assert_eq!((arrived.len(), arrived.contains(&"last".to_owned())), (700, false));
     });
 }
 

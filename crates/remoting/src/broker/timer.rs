@@ -91,7 +91,7 @@ impl From<RecallError> for Reply {
     fn from(error: RecallError) -> Self {
         let code = match &error {
             RecallError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
-            RecallError::Timer(TimerError::Busy { .. }) => ResponseCode::SYSTEM_BUSY,
+            RecallError::Timer(TimerError::Busy { .. } | TimerError::Behind) => ResponseCode::SYSTEM_BUSY,
             RecallError::Timer(_) => ResponseCode::SYSTEM_ERROR,
             _ => ResponseCode::ILLEGAL_OPERATION,
         };
@@ -102,7 +102,7 @@ impl From<RecallError> for Reply {
 impl From<TimerError> for Reply {
     fn from(error: TimerError) -> Self {
         let code = match &error {
-            TimerError::Busy { .. } => ResponseCode::SYSTEM_BUSY,
+            TimerError::Busy { .. } | TimerError::Behind => ResponseCode::SYSTEM_BUSY,
             _ => ResponseCode::SYSTEM_ERROR,
         };
         Self::error(code, error)

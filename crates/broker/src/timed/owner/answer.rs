@@ -1,9 +1,9 @@
 //! What the owner answers.
 
 use super::{CancelReply, Owner, Rolling, Started};
-use crate::timed::Ask;
 use crate::timed::look::{list, take_each, which};
 use crate::timed::mark::{self, Ending};
+use crate::timed::{Ask, TimerError};
 use std::io;
 use store::timer::{Due, Index};
 
@@ -34,14 +34,23 @@ impl Owner {
                 let found = self.with_index(list).await?;
                 drop(reply.send(found));
             }
+            Ask::Which { dues, reply } if self.is_unknown(&dues) => drop(reply.send(Err(TimerError::Behind))),
+            Ask::Cancel { dues, reply, .. } if self.is_unknown(&dues) => drop(reply.send(Err(TimerError::Behind))),
             Ask::Which { dues, reply } => {
                 let which = move |index: &mut Index| which(index, &dues);
                 let found = self.with_index(which).await?;
-                drop(reply.send(found));
+                drop(reply.send(Ok(found)));
             }
             Ask::Cancel { dues, keys, reply } => self.cancel(dues, &keys, reply).await?,
         }
         Ok(())
+    }
+
+    /// Whether one of these was stored behind what there was room to take in: to say that it does not wait would be wrong.
+    fn is_unknown(&mut self, dues: &[Due]) -> bool {
+        let end = self.queue.max_offset().0;
+        let (next, position) = self.index().applied();
+        next < end && dues.iter().any(|due| due.position > position)
     }
 
     async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) -> io::Result<()> {
