@@ -14,9 +14,10 @@
 //!   …  crc 4        CRC-32 of everything before
 //! ```
 
+use crate::log::log_dir;
 use crate::log::read::io_error;
 use crate::log::segment::{self, Segment};
-use crate::run::write::QueueTable;
+use crate::run::write::{QueueTable, range_of};
 use crate::run::{self, index_dir};
 use crate::stats::add;
 use crate::store::Shared;
@@ -88,6 +89,7 @@ pub(crate) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
     let (start, end) = (first.start, last.end());
     // Readers that hold a file may finish; nobody finds it any more.
     log.segments.rcu(|segments| segments.iter().filter(|segment| segment.start >= end).cloned().collect::<Vec<_>>());
+    let old = log.runs.replace(start..end, Vec::new());
     let mut retained = Retained::default();
     for segment in &expired {
         let path = removed_path(&segment.path);
@@ -98,7 +100,6 @@ pub(crate) fn retain(shared: &Shared, retention: &Retention) -> Result<Retained,
         retained.bytes += segment.len;
     }
     disk.sync_dir(&dir).map_err(|error| io_error(&dir.as_path().into(), &error))?;
-    let old = log.runs.replace(start..end, Vec::new());
     run::remove(disk, &old);
     let index = index_dir(&log.options.dir);
     disk.sync_dir(&index).map_err(|error| io_error(&index.as_path().into(), &error))?;
@@ -138,13 +139,16 @@ pub(crate) fn not_removed(disk: &dyn Disk, log_dir: &Path, parts: &[Range<u64>])
     Ok(parts.iter().filter(|part| !taken.iter().any(|taken| taken.contains(&part.start))).cloned().collect())
 }
 
-/// Gives back the next part of what retention removed; true if there is more.
+/// Gives back the next part of what retention removed; true if there is more. What fails is left to the next start.
 pub(crate) fn give_back(shared: &Shared) -> Result<bool, ReadError> {
     let disk = &*shared.log.host.disk;
     let Some(mut removal) = shared.removals.lock().0.pop_front() else { return Ok(false) };
     let failed = |error: io::Error| io_error(&removal.path.as_path().into(), &error);
     let file = disk.open(&removal.path).map_err(failed)?;
     let len = file.len().map_err(failed)?;
+    if removal.given_back == 0 {
+        remove_runs(disk, &shared.log.options.dir, &removal.path, len).map_err(failed)?;
+    }
     let to = len.min(removal.given_back + STEP_BYTES);
     if to < len {
         file.punch(removal.given_back..to).map_err(failed)?;
@@ -154,6 +158,23 @@ pub(crate) fn give_back(shared: &Shared) -> Result<bool, ReadError> {
     }
     disk.remove(&removal.path).map_err(failed)?;
     Ok(!shared.removals.lock().0.is_empty())
+}
+
+/// Makes sure that a segment that retention took is gone under its old name, and that no run speaks of it any more, should
+/// anything of that have failed before: a run without the file that tells that retention took its segment looks as if the
+/// segment had been lost.
+fn remove_runs(disk: &dyn Disk, dir: &Path, removed: &Path, len: u64) -> io::Result<()> {
+    disk.sync_dir(&log_dir(dir))?;
+    let name = removed.file_name().map(|name| name.to_string_lossy());
+    let start = name.and_then(|name| segment::start_of(name.strip_suffix(REMOVED_SUFFIX)?));
+    let Some(start) = start else { return Ok(()) };
+    let index = index_dir(dir);
+    for name in disk.list(&index)? {
+        if range_of(&name).is_some_and(|(from, to)| start <= from && to <= start + len) {
+            disk.remove(&index.join(name))?;
+        }
+    }
+    disk.sync_dir(&index)
 }
 
 /// The segments that may go: a prefix of the log that runs cover wholly.

@@ -181,11 +181,11 @@ pub(crate) fn queue_table(runs: &[Arc<Run>]) -> io::Result<QueueTable> {
     Ok(table)
 }
 
-/// Removes the files of runs that are no longer listed. A failure leaves a file that the next start removes.
+/// Removes the files of runs that are no longer listed. A failure leaves a file that is removed later.
 pub(crate) fn remove(disk: &dyn Disk, runs: &[Arc<Run>]) {
     for run in runs {
         if let Err(error) = disk.remove(&run.path) {
-            tracing::warn!(path = %run.path.display(), %error, "cannot remove a file of the index; the next start will");
+            tracing::warn!(path = %run.path.display(), %error, "cannot remove a file of the index now");
         }
     }
 }
