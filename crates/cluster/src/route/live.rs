@@ -33,6 +33,11 @@ impl LiveBrokers {
         self.0.remove(&(cluster.to_owned(), address.to_owned()))
     }
 
+    /// Whether a replica of this broker registered from an address, in whichever cluster.
+    pub(super) fn has(&self, broker: &str, address: &str) -> bool {
+        self.0.iter().any(|((_, at), live)| at == address && live.broker_name == broker)
+    }
+
     /// Takes a sign of life; false if the replica is not known.
     pub(super) fn hear(&mut self, cluster: &str, address: &str, connection: ConnectionId, now: Monotonic) -> bool {
         let Some(live) = self.0.get_mut(&(cluster.to_owned(), address.to_owned())) else { return false };

@@ -84,10 +84,13 @@ impl Table {
                 address = from.address,
                 "another broker with a newer epoch has this name and id; the registration is ignored"
             );
-            self.live.remove(from.cluster, from.address);
-            return Ok((Registered::default(), Vec::new()));
+            return Ok((Registered::default(), self.unregister(from.cluster, from.broker_name, from.address)));
         }
         self.displace(from);
+        let former = self.live.get(from.cluster, from.address).filter(|live| live.broker_name != from.broker_name);
+        let former = former.map(|live| live.broker_name.clone());
+        // It has another name now; nobody else would ever take the former one away.
+        let mut effects = former.map_or_else(Vec::new, |name| self.unregister(from.cluster, &name, from.address));
         let known_version = self.live.get(from.cluster, from.address).map(|live| live.version);
         let (is_new_replica, lowest_before) = self.put_replica(from);
         let broker = &self.view.brokers[from.broker_name];
@@ -110,8 +113,9 @@ impl Table {
                 connection: from.connection,
             },
         );
-        let has_new_lowest = lowest_before.is_some_and(|before| from.broker_id < before);
-        let effects = if has_new_lowest { self.notify_min_broker(from.broker_name, None) } else { Vec::new() };
+        if lowest_before.is_some_and(|before| from.broker_id < before) {
+            effects.extend(self.notify_min_broker(from.broker_name, None));
+        }
         Ok((self.master_of(from), effects))
     }
 

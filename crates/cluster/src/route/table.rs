@@ -104,15 +104,22 @@ impl Table {
     }
 
     /// A replica leaves.
-    pub fn unregister(&mut self, cluster: &str, name: &str, address: &str, broker_id: i64) -> Vec<Effect> {
+    pub fn unregister(&mut self, cluster: &str, name: &str, address: &str) -> Vec<Effect> {
         let live = self.live.remove(cluster, address);
-        self.remove_replica(name, address, Some(broker_id), live.as_ref())
+        let name = live.as_ref().map_or(name, |live| &live.broker_name);
+        // A broker that changed its cluster lives on there.
+        if self.live.has(name, address) {
+            return Vec::new();
+        }
+        self.remove_replica(name, address, live.as_ref())
     }
 
     /// A connection is gone, and with it the replicas that registered over it.
     pub fn connection_closed(&mut self, connection: ConnectionId) -> Vec<Effect> {
         let gone = self.live.find(|live| live.connection == connection);
-        gone.into_iter().flat_map(|(cluster, address, live)| self.forget(&cluster, &address, &live)).collect()
+        gone.into_iter()
+            .flat_map(|(cluster, address, live)| self.unregister(&cluster, &live.broker_name, &address))
+            .collect()
     }
 
     /// Forgets replicas that were silent for too long.
@@ -120,21 +127,16 @@ impl Table {
         let mut effects = Vec::new();
         for (cluster, address, live) in self.live.find(|live| live.heard + live.timeout < now) {
             tracing::warn!(%cluster, broker = %live.broker_name, %address, "nothing was heard of a broker for {} s; its routes are gone", live.timeout.as_secs());
-            effects.extend(self.forget(&cluster, &address, &live));
+            effects.extend(self.unregister(&cluster, &live.broker_name, &address));
             effects.push(Effect::CloseConnection(live.connection));
         }
         effects
     }
 
-    fn forget(&mut self, cluster: &str, address: &str, live: &Live) -> Vec<Effect> {
-        self.live.remove(cluster, address);
-        self.remove_replica(&live.broker_name, address, None, Some(live))
-    }
-
-    fn remove_replica(&mut self, name: &str, address: &str, id: Option<i64>, live: Option<&Live>) -> Vec<Effect> {
+    fn remove_replica(&mut self, name: &str, address: &str, live: Option<&Live>) -> Vec<Effect> {
         let Some(broker) = self.view.broker_mut(name) else { return Vec::new() };
         let lowest = broker.addresses.keys().next().copied();
-        broker.addresses.retain(|known, at| at != address || id.is_some_and(|id| id != *known));
+        broker.addresses.retain(|_, at| at != address);
         broker.filter_servers.remove(address);
         let (is_empty, acting_master) = (broker.addresses.is_empty(), broker.acting_master);
         let has_master = broker.addresses.contains_key(&MASTER);

@@ -135,7 +135,7 @@ fn silence_and_closed_connections_end_a_broker() {
     assert_eq!(table.connection_closed(1), []);
     assert_eq!((brokers_of(&table, "t").len(), table.view().clusters().len()), (0, 0));
     broker.to(&mut table, SECOND);
-    assert_eq!(table.unregister("c", "b", "h:1", 0), []);
+    assert_eq!(table.unregister("c", "b", "h:1"), []);
     assert_eq!(brokers_of(&table, "t").len(), 0);
     assert!(!table.heartbeat("c", "h:1", 1, SECOND));
 }
@@ -198,6 +198,42 @@ fn a_broker_that_was_displaced_by_its_namesake_comes_back_when_it_shows_life() {
     assert!(is_changed, "it is not told that it must register again");
     first.to(&mut table, 2 * SECOND);
     assert_eq!(brokers_of(&table, "t").len(), 1);
+}
+
+/// Brokers that were exchanged for others on their address, while the end of the former connection is not noticed.
+#[test]
+fn a_broker_with_another_name_or_cluster_replaces_the_one_at_its_address() {
+    let mut table = Table::default();
+    let first = Told { connection: 1, ..told("b", 0, "h:1", 1, &["t", "u"]) };
+    let moved = Told { connection: 2, cluster: "d", ..told("b", 0, "h:1", 1, &["t", "u"]) };
+    let renamed = Told { connection: 3, cluster: "d", ..told("n", 0, "h:1", 1, &["t", "v"]) };
+    first.to(&mut table, SECOND);
+    moved.to(&mut table, 2 * SECOND);
+    assert_eq!(table.connection_closed(1), []);
+    assert_eq!(brokers_of(&table, "u"), ["b"], "it lives on in its new cluster");
+    first.to(&mut table, 3 * SECOND);
+    moved.to(&mut table, 4 * SECOND);
+    assert!(table.heartbeat("d", "h:1", 2, 100 * SECOND));
+    assert_eq!(table.expire(124 * SECOND), [Effect::CloseConnection(1)]);
+    assert_eq!(brokers_of(&table, "u"), ["b"]);
+    renamed.to(&mut table, 125 * SECOND);
+    assert_eq!((brokers_of(&table, "t"), brokers_of(&table, "u")), (vec!["n".to_owned()], vec![]));
+    assert_eq!(table.connection_closed(3), []);
+    assert_eq!((table.view().all_topics().len(), table.view().brokers().len()), (0, 0));
+}
+
+#[test]
+fn a_replica_that_leaves_under_another_number_is_gone() {
+    let mut table = Table::default();
+    told("b", 0, "h:1", 1, &["t", "u"]).to(&mut table, SECOND);
+    table.unregister("c", "b", "h:1");
+    assert_eq!(table.view().brokers().len(), 0);
+    told("b", 1, "h:1", 1, &["t", "u"]).to(&mut table, SECOND);
+    let mut newer = told("b", 0, "n:1", 1, &["t", "u"]);
+    newer.body.topic_config_serialize_wrapper.data_version.state_version = 5;
+    newer.to(&mut table, SECOND);
+    told("b", 0, "h:1", 2, &["t", "u"]).to(&mut table, SECOND);
+    assert_eq!(table.view().brokers()["b"].addresses, BTreeMap::from([(0, "n:1".to_owned())]));
 }
 
 #[test]
@@ -297,7 +333,7 @@ proptest! {
                     live.retain(|_, known| known.1 != connection);
                 }
                 Event::Unregister(broker) => {
-                    table.unregister("c", NAMES[broker], ADDRESSES[broker], 0);
+                    table.unregister("c", NAMES[broker], ADDRESSES[broker]);
                     live.remove(&broker);
                 }
                 Event::Expire => {

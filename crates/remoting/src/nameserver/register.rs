@@ -121,7 +121,7 @@ impl NameServer {
         tracing::info!(broker = ask.broker_name, id = ask.broker_id, address = ask.broker_addr, "a broker leaves");
         let effects = self
             .routes
-            .apply(|table| table.unregister(ask.cluster_name, ask.broker_name, ask.broker_addr, ask.broker_id));
+            .apply(|table| table.unregister(ask.cluster_name, ask.broker_name, ask.broker_addr));
         self.tell(effects);
         Ok(Reply::ok())
     }
