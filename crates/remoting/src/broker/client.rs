@@ -4,7 +4,7 @@ use super::callback::Channel;
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
 use ::broker::{
-    Ask, CohortView, ConsumeType, GroupView, Heartbeat, Interest, Member, MessageModel, SendBack, StartFrom,
+    Ask, Broker, CohortView, ConsumeType, GroupView, Heartbeat, Interest, Member, MessageModel, SendBack, StartFrom,
     Subscription, TagFilter,
 };
 use model::{Group, MessageId, PhysicalOffset, QueueId, Topic};
@@ -31,15 +31,24 @@ pub(super) async fn heartbeat(request: &Request, header: &Header<'_>) -> Outcome
     for producer in &data.producer_data_set {
         broker.producer_seen(&producer.group_name, member.clone());
     }
-    let mut must_resend = false;
+    let (mut must_resend, mut refusal) = (false, None);
     for consumer in data.consumer_data_set {
         if data.without_sub {
             must_resend |= !broker.consumer_refreshed(&consumer.group_name, request.connection.id());
-        } else {
-            broker.consumer_seen(consumer_heartbeat(consumer)?, member.clone()).await?;
+        } else if let Err(refused) = consumer_seen(broker, consumer, member.clone()).await {
+            // The client's other groups have nothing to do with it.
+            refusal.get_or_insert(refused);
         }
     }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
     Ok(Reply::ok().with_field("IS_SUPPORT_HEART_BEAT_V2", true).with_field("IS_SUB_CHANGE", must_resend))
+}
+
+async fn consumer_seen(broker: &Arc<Broker>, data: ConsumerData, member: Member) -> Result<(), Reply> {
+    broker.consumer_seen(consumer_heartbeat(data)?, member).await?;
+    Ok(())
 }
 
 fn consumer_heartbeat(data: ConsumerData) -> Result<Heartbeat, Reply> {

@@ -5,6 +5,8 @@
     reason = "a test of real processes, which may panic when it cannot go on"
 )]
 
+mod clients;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
