@@ -1,7 +1,6 @@
 //! A message as the command line prints it.
 
 use super::time;
-use anyhow::Context as _;
 use model::record::Record;
 use model::{properties, sys_flag};
 use serde::Serialize;
@@ -27,7 +26,7 @@ pub(super) struct Message {
     pub(super) properties: BTreeMap<String, String>,
     /// The body, if it is text.
     pub(super) body: Option<String>,
-    /// The body in hexadecimal digits, if it is not.
+    /// The body in hexadecimal digits, if it is not; as it is stored, if it is compressed in another way than by zlib.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body_hex: Option<String>,
 }
@@ -38,7 +37,8 @@ impl Message {
         record.check_body()?;
         let body = match record.sys_flag & sys_flag::COMPRESSED {
             0 => record.body.to_vec(),
-            _ => inflate(record.body, BODY_BYTES_MAX).context("the body cannot be decompressed")?,
+            // One message that only its consumers understand must not keep the others from being seen.
+            _ => inflate(record.body, BODY_BYTES_MAX).unwrap_or_else(|_| record.body.to_vec()),
         };
         let (body, body_hex) = match String::from_utf8(body) {
             Ok(text) => (Some(text), None),

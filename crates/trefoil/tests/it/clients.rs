@@ -4,8 +4,9 @@ use super::{Node, serve};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-/// The code that is sent here.
+/// The codes that are sent here.
 const HEART_BEAT: i32 = 34;
+const SEND_MESSAGE: i32 = 310;
 
 /// A client's connection.
 struct Client(TcpStream);
@@ -58,4 +59,34 @@ fn a_group_that_is_refused_does_not_keep_out_the_others_of_its_client() {
     let answer = client.ask(HEART_BEAT, "", &beat);
     assert!(answer.contains("\"code\":26") && answer.contains("unknown"), "{answer}");
     node.check("group show known", "", &["both"]);
+}
+
+#[test]
+fn a_body_that_cannot_be_decompressed_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    let mut client = Client::connect(node.address("broker"));
+    for topic in ["t", "%DLQ%g"] {
+        node.check(&format!("produce {topic} before --queue 0 --property RETRY_TOPIC=t"), "", &["broker-a"]);
+        let fields = format!(
+            r#""a":"p","b":"{topic}","c":"TBW102","d":"4","e":"0","f":"1","g":"1","h":"0","i":"RETRY_TOPIC\u0001t\u0002""#
+        );
+        let answer = client.ask(SEND_MESSAGE, &fields, "strange");
+        assert!(answer.contains("\"code\":0"), "{answer}");
+        node.check(&format!("produce {topic} after --queue 0 --property RETRY_TOPIC=t"), "", &["broker-a"]);
+    }
+    node.check("consume t --until-end --output json", "", &["before", "after", "strange"]);
+    node.check("dead-letter resend g --all --yes", "", &["3 resent"]);
+}
+
+#[test]
+fn ids_are_understood_where_brokers_are_known_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start_with(serve(dir.path()).args(["--advertise-host", "localhost"]));
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("produce t one --property TIMER_DELAY_SEC=300", "", &["broker-a"]);
+    let place = node.field("timer list", "offset_id");
+    node.check(&format!("timer show {place}"), "", &["\none\n"]);
+    node.check(&format!("timer cancel {place}"), "", &["cancelled"]);
 }

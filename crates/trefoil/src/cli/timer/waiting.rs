@@ -223,21 +223,24 @@ pub(super) async fn by_id(cluster: &Cluster, among: &Among, id: &str) -> anyhow:
 }
 
 async fn by_place(cluster: &Cluster, place: &MessageId) -> anyhow::Result<Vec<Waiting>> {
+    let mut masters = cluster.masters().await?;
     let addr = place.store_host.to_string();
-    let Some(master) = cluster.masters().await?.into_iter().find(|master| master.addr == addr) else {
-        return Ok(Vec::new());
-    };
+    masters.sort_by_key(|master| master.addr != addr);
     let request = request::ViewMessage { topic: None, offset: i64::try_from(place.offset.0)? };
-    let answer = match cluster.ask(&addr, RequestCode::VIEW_MESSAGE_BY_ID, |out| request.write(out), b"").await {
-        Ok(answer) => answer,
-        Err(error) if is_refused(&error, ResponseCode::SYSTEM_ERROR) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let due = Record::parse(answer.body())
-        .ok()
-        .and_then(|record| record.property(properties::TIMER_OUT_MS).and_then(|due| due.parse::<i64>().ok()));
-    let Some(due) = due else { return Ok(Vec::new()) };
-    let only = format!("{due}:{}", place.offset.0);
-    let filter = Filter { only: Some(&only), ..Filter::default() };
-    Ok(page(cluster, &master, RequestCode::LIST_TIMERS, &filter, None).await?.messages)
+    // A broker may be known by its name, while messages have its address.
+    for master in masters {
+        let code = RequestCode::VIEW_MESSAGE_BY_ID;
+        let answer = match cluster.ask(&master.addr, code, |out| request.write(out), b"").await {
+            Ok(answer) => answer,
+            Err(error) if is_refused(&error, ResponseCode::SYSTEM_ERROR) => continue,
+            Err(error) => return Err(error),
+        };
+        let record = Record::parse(answer.body()).ok().filter(|record| record.store_host == place.store_host);
+        let due = record.and_then(|record| record.property(properties::TIMER_OUT_MS)?.parse::<i64>().ok());
+        let Some(due) = due else { continue };
+        let only = format!("{due}:{}", place.offset.0);
+        let filter = Filter { only: Some(&only), ..Filter::default() };
+        return Ok(page(cluster, &master, RequestCode::LIST_TIMERS, &filter, None).await?.messages);
+    }
+    Ok(Vec::new())
 }
