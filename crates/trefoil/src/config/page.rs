@@ -11,7 +11,8 @@ pub(crate) fn options_page() -> String {
          Made from the table in `crates/trefoil/src/config/table.rs` by `cargo x gen`; do not edit.\n\n\
          Each option has one name: `data-dir` is the key in a TOML file (`trefoil serve --config FILE`, or the file that\n\
          `TREFOIL_CONFIG` names), `TREFOIL_DATA_DIR` in the environment, `--data-dir` as a flag. Flags win over the\n\
-         environment, which wins over the file. `trefoil config show` prints what is in force and where it came from;\n\
+         environment, which wins over the file; variables that Kubernetes makes for services of that name are passed\n\
+         over. `trefoil config show` prints what is in force and where it came from;\n\
          `trefoil config default` prints a file with every default. Byte sizes take `KiB`, `MiB`, `GiB` and `TiB`.\n\n\
          A file whose name ends in `.conf` or `.properties` is read as the `key=value` lines of RocketMQ; its familiar\n\
          keys (`brokerName`, `namesrvAddr`, `flushDiskType`, …) are understood in both kinds, with a warning that names\n\

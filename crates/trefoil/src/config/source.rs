@@ -59,7 +59,7 @@ pub(crate) struct Given {
 /// What the environment says.
 pub(crate) fn environment(variables: impl Iterator<Item = (String, String)>) -> Vec<Given> {
     let mut given: Vec<Given> = variables
-        .filter(|(variable, _)| variable != FILE_VARIABLE)
+        .filter(|(variable, text)| variable != FILE_VARIABLE && !is_service_link(variable, text))
         .filter_map(|(variable, text)| {
             let key = variable.strip_prefix(PREFIX)?.to_lowercase().replace('_', "-");
             Some(Given { key, text, origin: Origin::Environment { variable } })
@@ -67,6 +67,17 @@ pub(crate) fn environment(variables: impl Iterator<Item = (String, String)>) -> 
         .collect();
     given.sort_by(|a, b| a.key.cmp(&b.key));
     given
+}
+
+/// Whether Kubernetes made a variable for a service (`enableServiceLinks`, on by default). One called `trefoil` makes
+/// `TREFOIL_SERVICE_HOST` and `TREFOIL_PORT_9876_TCP_ADDR`, and one called `trefoil-broker` makes
+/// `TREFOIL_BROKER_PORT=tcp://10.0.0.1:10911`: nobody meant options.
+fn is_service_link(variable: &str, text: &str) -> bool {
+    let has_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    variable.ends_with("_SERVICE_HOST")
+        || variable.contains("_SERVICE_PORT")
+        || variable.split_once("_PORT_").is_some_and(|(_, rest)| has_number(rest))
+        || (variable.ends_with("_PORT") && text.contains("://"))
 }
 
 /// What a file says: TOML, or the `key=value` lines of RocketMQ if its name ends in `.conf` or `.properties`.

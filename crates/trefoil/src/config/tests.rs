@@ -33,6 +33,26 @@ fn the_file_of_defaults_says_what_the_defaults_are() {
 }
 
 #[test]
+fn variables_of_kubernetes_services_are_no_options() {
+    let links = [
+        ("TREFOIL_SERVICE_HOST", "10.0.0.1"),
+        ("TREFOIL_SERVICE_PORT", "9876"),
+        ("TREFOIL_SERVICE_PORT_NAMESERVER", "9876"),
+        ("TREFOIL_PORT", "tcp://10.0.0.1:9876"),
+        ("TREFOIL_PORT_9876_TCP", "tcp://10.0.0.1:9876"),
+        ("TREFOIL_PORT_9876_TCP_PROTO", "tcp"),
+        ("TREFOIL_PORT_9876_TCP_PORT", "9876"),
+        ("TREFOIL_PORT_9876_TCP_ADDR", "10.0.0.1"),
+        ("TREFOIL_BROKER_PORT", "tcp://10.0.0.1:10911"),
+    ];
+    let given = |pairs: &[(&str, &str)]| {
+        environment(pairs.iter().map(|&(variable, text)| (variable.to_owned(), text.to_owned())))
+    };
+    assert_eq!(given(&links), []);
+    assert_eq!(given(&[("TREFOIL_BROKER_PORT", "1000"), ("TREFOIL_PORT", "1")]).len(), 2);
+}
+
+#[test]
 fn later_sources_win() {
     let mut given = file(Path::new("t.toml"), "cluster = 'a'\nbroker-port = 1000\nflush = 'async'").unwrap();
     given.extend(environment(
