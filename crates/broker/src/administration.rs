@@ -3,9 +3,10 @@
 
 use crate::{AdminError, Broker};
 use cluster::metadata::ProposeError;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Administrative requests in work at a time.
 const TURNS: usize = 2;
@@ -16,7 +17,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// The lane.
 pub(crate) struct Lane {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     served: AtomicU64,
     refused: AtomicU64,
@@ -36,12 +37,12 @@ pub struct LaneStats {
 }
 
 /// The right to do administrative work, while it lives.
-pub struct AdminTurn<'a>(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'a>);
+pub struct AdminTurn(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Default for Lane {
     fn default() -> Self {
         let (served, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { turns: Semaphore::new(TURNS), waiting: AtomicUsize::new(0), served, refused }
+        Self { turns: Arc::new(Semaphore::new(TURNS)), waiting: AtomicUsize::new(0), served, refused }
     }
 }
 
@@ -59,13 +60,13 @@ impl Broker {
     ///
     /// # Errors
     /// [`AdminError::Busy`] if too many wait already, or the turn does not come in time.
-    pub async fn admin_turn(&self) -> Result<AdminTurn<'_>, AdminError> {
+    pub async fn admin_turn(&self) -> Result<AdminTurn, AdminError> {
         let lane = self.admin_lane();
         let busy = || {
             lane.refused.fetch_add(1, Relaxed);
             AdminError::Busy { in_work: TURNS, waiting: lane.waiting.load(Relaxed) }
         };
-        let turn = match lane.turns.try_acquire() {
+        let turn = match Arc::clone(&lane.turns).try_acquire_owned() {
             Ok(turn) => turn,
             Err(_) => {
                 let before = lane.waiting.fetch_add(1, Relaxed);
@@ -74,7 +75,8 @@ impl Broker {
                     return Err(busy());
                 }
                 // The semaphore is never closed.
-                let turn = rt::timeout(WAIT_MAX, lane.turns.acquire()).await.ok().and_then(Result::ok);
+                let turn =
+                    rt::timeout(WAIT_MAX, Arc::clone(&lane.turns).acquire_owned()).await.ok().and_then(Result::ok);
                 turn.ok_or_else(busy)?
             }
         };

@@ -6,7 +6,7 @@
 use super::{answer, client, cold, config, group, offset, query, respond, runtime, timer, topic, unsupported};
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
-use ::broker::Broker;
+use ::broker::{AdminTurn, Broker};
 use std::sync::Arc;
 use wire::remoting::frame::RawFrame;
 use wire::remoting::header::Header;
@@ -60,8 +60,8 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
         return outcome;
     }
     if let Some(look) = look(code) {
-        let _turn = request.broker.admin_turn().await?;
-        return off_the_way(request, look).await;
+        let turn = request.broker.admin_turn().await?;
+        return off_the_way(request, look, turn).await;
     }
     if !is_change(code) {
         return Ok(unsupported(header));
@@ -70,12 +70,18 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
     change(request, header).await
 }
 
-/// Runs on a thread of its own, so that it holds up no connection.
-async fn off_the_way(request: &Request, look: Look) -> Outcome {
+/// Runs on a thread of its own, so that it holds up no connection. It has its turn to its end, though whoever asked may
+/// have gone.
+async fn off_the_way(request: &Request, look: Look, turn: AdminTurn) -> Outcome {
     let owned = request.clone();
     let run = move || match Header::parse(&owned.frame) {
         Ok(header) => look(&owned, &header),
         Err(error) => Err(Reply::error(ResponseCode::SYSTEM_ERROR, error)),
+    };
+    let run = move || {
+        let outcome = run();
+        drop(turn);
+        outcome
     };
     request.broker.host().run_blocking(run).await
 }

@@ -119,9 +119,7 @@ impl NameServer {
     pub(super) fn unregister(&self, header: &Header<'_>) -> Result<Reply, Reply> {
         let ask = request::UnregisterBroker::parse(&header.fields)?;
         tracing::info!(broker = ask.broker_name, id = ask.broker_id, address = ask.broker_addr, "a broker leaves");
-        let effects = self
-            .routes
-            .apply(|table| table.unregister(ask.cluster_name, ask.broker_name, ask.broker_addr));
+        let effects = self.routes.apply(|table| table.unregister(ask.cluster_name, ask.broker_name, ask.broker_addr));
         self.tell(effects);
         Ok(Reply::ok())
     }
