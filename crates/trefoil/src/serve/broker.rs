@@ -109,10 +109,12 @@ async fn join(tasks: Vec<TaskHandle<()>>) {
     }
 }
 
-/// Size of a file of the log that suits a disk: small enough that retention and a full disk are no matter of a few files.
-fn segment_bytes(space: Space) -> u64 {
+/// Size of a file of the log that suits a disk: small enough that retention and a full disk are no matter of a few files,
+/// large enough for the largest message and what is stored with it.
+fn segment_bytes(space: Space, message_bytes_max: usize) -> u64 {
     let wanted = (space.total / SEGMENTS_PER_DISK).max(1);
-    (1 << wanted.ilog2()).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+    let least = (4 * message_bytes_max as u64).max(SEGMENT_BYTES_MIN);
+    (1 << wanted.ilog2()).clamp(least, SEGMENT_BYTES_MAX)
 }
 
 async fn open_store(host: &Host, settings: &Settings) -> Result<Store, StartError> {
@@ -121,9 +123,10 @@ async fn open_store(host: &Host, settings: &Settings) -> Result<Store, StartErro
     options.flush_interval_ms = settings.flush_interval_ms;
     let dir = options.dir.clone();
     let (disk, data_dir) = (Arc::clone(&host.disk), settings.data_dir.clone());
+    let fitting = |space| segment_bytes(space, settings.message_bytes_max);
     options.segment_bytes = match settings.segment_bytes {
         Some(bytes) => bytes,
-        None => host.run_blocking(move || disk.space(&data_dir)).await.map_or(SEGMENT_BYTES_MAX, segment_bytes),
+        None => host.run_blocking(move || disk.space(&data_dir)).await.map_or(SEGMENT_BYTES_MAX, fitting),
     };
     let blocking = host.clone();
     let opened = host.run_blocking(move || Store::open(&blocking, options)).await;
@@ -204,10 +207,13 @@ mod tests {
 
     #[test]
     fn small_disks_get_small_files() {
-        let check = |total: u64, expected: u64| assert_eq!(segment_bytes(Space { total, available: 0 }), expected);
-        check(0, 16 << 20);
-        check(400 << 20, 16 << 20);
-        check(10 << 30, 256 << 20);
-        check(4 << 40, 1 << 30);
+        let check = |total: u64, message: usize, expected: u64| {
+            assert_eq!(segment_bytes(Space { total, available: 0 }, message), expected);
+        };
+        check(0, 4 << 20, 16 << 20);
+        check(400 << 20, 4 << 20, 16 << 20);
+        check(10 << 30, 4 << 20, 256 << 20);
+        check(4 << 40, 4 << 20, 1 << 30);
+        check(400 << 20, 64 << 20, 256 << 20);
     }
 }
