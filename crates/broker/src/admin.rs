@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cluster::metadata::Change;
 use model::{Group, GroupConfig, QUEUES_MAX, QueueId, QueueOffset, Topic, TopicConfig, system};
 use rt::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Boundary;
@@ -115,7 +115,11 @@ impl Broker {
         let broker = Arc::clone(self);
         to_its_end(async move {
             let _changing = broker.changing().lock().await;
+            let is_forgotten = matches!(change, Change::GroupForgotten(_));
             let changed = broker.metadata().propose(change).await.map(drop).map_err(not_stored);
+            if is_forgotten && changed.is_ok() {
+                broker.resets().lock().forget(|key| key.0 == group);
+            }
             broker.forget_group_quota(&group);
             changed
         })
@@ -296,8 +300,9 @@ impl Broker {
         let offsets = self.host().run_blocking(look).await?;
         let (broker, group, topic) = (Arc::clone(self), group.clone(), topic.config.topic.clone());
         to_its_end(async move {
+            let _changing = broker.changing().lock().await;
             broker.store_reset(&group, &topic, &offsets, timestamp).await?;
-            rt::spawn(broker.insist(group, topic, timestamp, offsets.clone()));
+            rt::spawn(Arc::clone(&broker).insist(group, topic, timestamp, offsets.clone()));
             Ok(offsets)
         })
         .await
@@ -397,7 +402,8 @@ impl Broker {
         }
     }
 
-    /// Gives a group the offsets of another one in some topics, and creates it if that is allowed; durable on return.
+    /// Gives a group the offsets of another one in some topics, and creates it if that is allowed; durable on return. Resets
+    /// that the group has not followed yet are over where it is given an offset.
     ///
     /// # Errors
     /// [`AdminError::GroupNotFound`], [`AdminError::Metadata`].
@@ -410,9 +416,18 @@ impl Broker {
         let missing = |group: &Group| AdminError::GroupNotFound { group: group.to_string() };
         self.group_config_or_create(target.as_str()).ok_or_else(|| missing(target))?;
         let offsets = self.metadata().offsets_of_group(source).into_iter().filter(|(topic, ..)| topics.contains(topic));
-        let entries = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
+        let entries: Vec<_> = offsets.map(|(topic, queue, offset)| (target.clone(), topic, queue, offset)).collect();
+        let keys: HashSet<_> =
+            entries.iter().map(|(group, topic, queue, _)| (group.clone(), topic.clone(), *queue)).collect();
         let reset = Change::OffsetsReset { reason: format!("cloned from group {source}"), entries, pressed: false };
-        self.metadata().propose(reset).await.map(drop).map_err(not_stored)
+        let broker = Arc::clone(self);
+        to_its_end(async move {
+            let _changing = broker.changing().lock().await;
+            broker.metadata().propose(reset).await.map_err(not_stored)?;
+            broker.resets().lock().forget(|key| keys.contains(key));
+            Ok(())
+        })
+        .await
     }
 
     /// Asks one member of a group.

@@ -486,6 +486,7 @@ impl Broker {
         to_its_end(async move {
             let _changing = broker.changing.lock().await;
             broker.metadata.propose(Change::TopicDeleted(topic.clone())).await.map_err(not_stored)?;
+            broker.resets.lock().forget(|key| key.1 == topic);
             broker.topics.remove(topic.as_str());
             broker.tell_name_servers(None);
             Ok(())

@@ -3,9 +3,13 @@
 use super::pull::member_id;
 use crate::Broker;
 use crate::group::cohort::Commit;
-use model::{Group, QueueOffset, Topic};
+use cluster::metadata::Change;
+use model::{Group, QueueId, QueueOffset, Topic};
 use std::sync::Arc;
 use store::{Boundary, Queue, ReadError};
+
+/// An offset of a group in a queue.
+type Entry = (Group, Topic, QueueId, QueueOffset);
 
 /// Why an offset cannot be told.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -173,11 +177,23 @@ impl Broker {
                 tracing::warn!(%group, queues, %topic, queue = %id, %end, "the log has lost messages that a group has consumed; it goes on at the end of so many queues, of which one is named");
             }
         }
-        if entries.is_empty() {
-            return Ok(());
+        // Where members have not followed a reset yet, they still have to be moved: to the end now.
+        let resets = &self.metadata().read().resets;
+        let is_pressed = |(group, topic, id, _): &Entry| resets.contains_key(&(group.clone(), topic.clone(), *id));
+        let (pressed, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_pressed);
+        for (entries, pressed) in [(pressed, true), (others, false)] {
+            if entries.is_empty() {
+                continue;
+            }
+            let reason = "the log ends before them".to_owned();
+            let reset = Change::OffsetsReset { reason, entries: entries.clone(), pressed };
+            self.metadata().propose(reset).await.map_err(|error| OffsetError::Metadata(error.to_string()))?;
+            if pressed {
+                let (mut resets, now) = (self.resets().lock(), self.steady_now());
+                entries.into_iter().for_each(|(group, topic, id, end)| resets.press((group, topic, id), end, now));
+            }
         }
-        let reset = self.metadata().reset("the log ends before them", entries).await;
-        reset.map(drop).map_err(|error| OffsetError::Metadata(error.to_string()))
+        Ok(())
     }
 
     /// Waits until every offset remembered so far is durable.

@@ -44,6 +44,11 @@ impl Resets {
         self.pressed.insert(key, (offset, now));
     }
 
+    /// Those that other changes have taken back, as the metadata knows, are no longer pressed.
+    pub(crate) fn forget(&mut self, is_meant: impl Fn(&Key) -> bool) {
+        self.pressed.retain(|key, _| !is_meant(key));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pressed.is_empty() && self.coming.is_empty()
     }

@@ -1,7 +1,7 @@
 use crate::node::Node;
 use broker::{AdminError, GroupDeletion, Setting};
 use broker::{OffsetError, PullOutcome};
-use model::Group;
+use model::{Group, Topic};
 use rt::sim::run;
 use store::Flush;
 
@@ -91,6 +91,67 @@ fn a_reset_holds_against_members_that_go_on_from_where_they_are() {
         assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
         node.broker.advance_offset(None, "g", "t", 0, 99).unwrap();
         assert_eq!(node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0, 10);
+    });
+}
+
+#[test]
+fn a_clone_or_a_deletion_ends_a_reset_that_nobody_has_followed() {
+    run(29, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for _ in 0..10 {
+            node.send("t", "x").await.unwrap();
+        }
+        let (g, source) = (Group::from_stored("g"), Group::from_stored("source"));
+        for (group, offset) in [("g", 10), ("source", 7)] {
+            node.broker.advance_offset(None, group, "t", 0, offset).unwrap();
+        }
+        rt::sleep(std::time::Duration::from_secs(1)).await;
+        let told = async |node: &Node| node.broker.consumer_offset(None, "g", "t", 0, true).await.unwrap().0;
+        node.broker.reset_offsets(&g, "t", Some((0, Some(4))), 0, true).await.unwrap();
+        node.broker.clone_offsets(&source, &g, &[Topic::from_stored("t")]).await.unwrap();
+        assert_eq!(node.pull("g", "t", 7, "*").await.unwrap().messages(), 3);
+        node.broker.advance_offset(None, "g", "t", 0, 8).unwrap();
+        assert_eq!(told(&node).await, 8);
+        let node = node.power_cycle().await;
+        assert_eq!(node.pull("g", "t", 8, "*").await.unwrap().messages(), 2);
+        assert_eq!(told(&node).await, 8);
+
+        node.broker.reset_offsets(&g, "t", Some((0, Some(4))), 0, true).await.unwrap();
+        node.broker.delete_group("g", GroupDeletion::ForgetOffsets).await.unwrap();
+        node.broker.advance_offset(None, "g", "t", 0, 9).unwrap();
+        assert_eq!(told(&node).await, 9);
+        node.broker.reset_offsets(&g, "t", Some((0, Some(4))), 0, true).await.unwrap();
+        node.broker.delete_topic("t").await.unwrap();
+        node.create("t", 1).await;
+        node.broker.advance_offset(None, "g", "t", 0, 10).unwrap();
+        assert_eq!(told(&node).await, 10);
+    });
+}
+
+/// A reset to messages that were lost with the power goes to what is the end now, and to nothing that comes later.
+#[test]
+fn a_reset_to_what_was_lost_passes_over_nothing() {
+    run(25, |world| async move {
+        let node = Node::start_flushing(&world, Flush::Async).await;
+        node.create("t", 1).await;
+        node.send("t", "x").await.unwrap();
+        node.broker.advance_offset(None, "g", "t", 0, 1).unwrap();
+        rt::sleep(std::time::Duration::from_secs(1)).await;
+        for _ in 0..10 {
+            node.send("t", "x").await.unwrap();
+        }
+        let group = Group::from_stored("g");
+        node.broker.reset_offsets(&group, "t", Some((0, Some(11))), 0, true).await.unwrap();
+        let node = node.power_cycle().await;
+        let end = node.broker.queue("t", 0).unwrap().max_offset().0;
+        assert!(end < 11, "the power failure took nothing");
+        for _ in 0..20 {
+            node.send("t", "new").await.unwrap();
+        }
+        let moved = node.pull("g", "t", 0, "*").await.unwrap();
+        assert_eq!((moved.outcome, moved.next.0), (PullOutcome::Moved, end));
+        assert_eq!(node.pull("g", "t", end as i64, "*").await.unwrap().messages(), 20);
     });
 }
 

@@ -44,7 +44,8 @@ pub enum Change {
         reason: String,
         /// The offsets.
         entries: Vec<(Group, Topic, QueueId, QueueOffset)>,
-        /// Whether members that go on from where they are must still be moved there.
+        /// Whether members that go on from where they are must still be moved there. Without it a reset that was pressed
+        /// before for one of these is over.
         #[serde(default)]
         pressed: bool,
     },

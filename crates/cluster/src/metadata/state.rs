@@ -83,12 +83,15 @@ impl State {
             Change::KvEdited { namespace, edits } => {
                 self.edit(namespace, edits.iter().map(|(key, value)| (key, value.as_ref())), timestamp);
             }
-            Change::OffsetsReset { entries, pressed: true, .. } => {
+            Change::OffsetsReset { entries, pressed, .. } => {
                 let resets = Arc::make_mut(&mut self.resets);
-                let keyed = |entry: &(Group, Topic, QueueId, QueueOffset)| {
-                    ((entry.0.clone(), entry.1.clone(), entry.2), entry.3)
-                };
-                resets.extend(entries.iter().map(keyed));
+                for (group, topic, queue, offset) in entries {
+                    let key = (group.clone(), topic.clone(), *queue);
+                    match pressed {
+                        true => drop(resets.insert(key, *offset)),
+                        false => drop(resets.remove(&key)),
+                    }
+                }
             }
             Change::ResetsEnded(ended) => {
                 let resets = Arc::make_mut(&mut self.resets);
@@ -103,7 +106,7 @@ impl State {
                 }
             }
             Change::OffsetsForgotten { group, topic } => self.forget_resets(group.as_ref(), topic.as_ref()),
-            Change::Offsets(_) | Change::OffsetsReset { .. } => {}
+            Change::Offsets(_) => {}
         }
     }
 
