@@ -5,10 +5,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use model::{QueueId, Topic, TopicConfig, permission, system};
 use parking_lot::RwLock;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::{Flush, Queue, Store};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Parts of the topic table, each with a lock of its own.
 const SHARDS: usize = 16;
@@ -74,7 +75,8 @@ impl TopicState {
 
 /// All topics by name. A name is hashed once, for the part and for the place in it.
 pub(crate) struct Topics {
-    hasher: RandomState,
+    /// Nobody can choose names that fall together without knowing it.
+    seed: u64,
     shards: Vec<RwLock<Shard>>,
 }
 
@@ -93,7 +95,11 @@ fn of_shard(shard: &RwLock<Shard>) -> Vec<Arc<TopicState>> {
 
 impl Topics {
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { seed: RandomState::new().hash_one(()), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        xxh3_64_with_seed(name.as_bytes(), self.seed)
     }
 
     /// The lower bits of a hash choose the place in a part.
@@ -102,16 +108,16 @@ impl Topics {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicState>> {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash(name);
         self.shard(hash).read().find(hash, |topic| topic.name.as_str() == name).map(|topic| Arc::clone(&topic.state))
     }
 
     pub(crate) fn put(&self, config: TopicConfig, store: &Store) -> Arc<TopicState> {
         let state = Arc::new(TopicState::new(config, store));
         let named = Named { name: state.config.topic.clone(), state: Arc::clone(&state) };
-        let hash = self.hasher.hash_one(named.name.as_str());
+        let hash = self.hash(named.name.as_str());
         let mut shard = self.shard(hash).write();
-        match shard.entry(hash, |other| other.name == named.name, |topic| self.hasher.hash_one(topic.name.as_str())) {
+        match shard.entry(hash, |other| other.name == named.name, |topic| self.hash(topic.name.as_str())) {
             Entry::Occupied(mut old) => *old.get_mut() = named,
             Entry::Vacant(place) => drop(place.insert(named)),
         }
@@ -119,7 +125,7 @@ impl Topics {
     }
 
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<TopicState>> {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash(name);
         let mut shard = self.shard(hash).write();
         shard.find_entry(hash, |topic| topic.name.as_str() == name).ok().map(|found| found.remove().0.state)
     }

@@ -36,6 +36,9 @@ pub const MAGIC_V2: u32 = 0xDAA3_20AB;
 /// Smallest possible record: IPv4 hosts, no body, one letter of topic, no properties.
 pub const LEN_MIN: usize = 72 + 16 + 2 + 2;
 
+/// Bytes before the body with two IPv6 hosts, the most.
+const HEAD_LEN_MAX: usize = 72 + 2 * 20;
+
 const QUEUE_OFFSET_AT: usize = 20;
 const PHYSICAL_OFFSET_AT: usize = 28;
 const SYS_FLAG_AT: usize = 36;
@@ -91,12 +94,25 @@ fn host_len(host: &SocketAddr) -> usize {
     if host.is_ipv4() { 8 } else { 20 }
 }
 
-fn put_host(out: &mut Vec<u8>, host: &SocketAddr) {
-    match host.ip() {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+/// What stands before the body, put together on the stack.
+struct Head {
+    bytes: [u8; HEAD_LEN_MAX],
+    len: usize,
+}
+
+impl Head {
+    fn put<const N: usize>(&mut self, part: [u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(&part);
+        self.len += N;
     }
-    out.extend_from_slice(&u32::from(host.port()).to_be_bytes());
+
+    fn put_host(&mut self, host: &SocketAddr) {
+        match host.ip() {
+            IpAddr::V4(ip) => self.put(ip.octets()),
+            IpAddr::V6(ip) => self.put(ip.octets()),
+        }
+        self.put(u32::from(host.port()).to_be_bytes());
+    }
 }
 
 impl Draft {
@@ -132,22 +148,24 @@ impl Draft {
         }
         let total = u32::try_from(len).expect("a record's size fits its length field");
         let body_len = u32::try_from(self.body.len()).expect("a body is shorter than its record");
+        let mut head = Head { bytes: [0; HEAD_LEN_MAX], len: 0 };
+        head.put(total.to_be_bytes());
+        head.put(if self.is_v2() { MAGIC_V2 } else { MAGIC_V1 }.to_be_bytes());
+        head.put(self.body_crc.to_be_bytes());
+        head.put(self.queue_id.0.to_be_bytes());
+        head.put(self.flag.to_be_bytes());
+        head.put(place.queue_offset.0.to_be_bytes());
+        head.put(place.physical_offset.0.to_be_bytes());
+        head.put(sys_flag.to_be_bytes());
+        head.put(self.born_timestamp.to_be_bytes());
+        head.put_host(&self.born_host);
+        head.put(place.store_timestamp.to_be_bytes());
+        head.put_host(&self.store_host);
+        head.put(self.reconsume_times.to_be_bytes());
+        head.put(self.prepared_transaction_offset.to_be_bytes());
+        head.put(body_len.to_be_bytes());
         out.reserve(len);
-        out.extend_from_slice(&total.to_be_bytes());
-        out.extend_from_slice(&if self.is_v2() { MAGIC_V2 } else { MAGIC_V1 }.to_be_bytes());
-        out.extend_from_slice(&self.body_crc.to_be_bytes());
-        out.extend_from_slice(&self.queue_id.0.to_be_bytes());
-        out.extend_from_slice(&self.flag.to_be_bytes());
-        out.extend_from_slice(&place.queue_offset.0.to_be_bytes());
-        out.extend_from_slice(&place.physical_offset.0.to_be_bytes());
-        out.extend_from_slice(&sys_flag.to_be_bytes());
-        out.extend_from_slice(&self.born_timestamp.to_be_bytes());
-        put_host(out, &self.born_host);
-        out.extend_from_slice(&place.store_timestamp.to_be_bytes());
-        put_host(out, &self.store_host);
-        out.extend_from_slice(&self.reconsume_times.to_be_bytes());
-        out.extend_from_slice(&self.prepared_transaction_offset.to_be_bytes());
-        out.extend_from_slice(&body_len.to_be_bytes());
+        out.extend_from_slice(&head.bytes[..head.len]);
         out.extend_from_slice(&self.body);
         let topic = self.topic.as_str().as_bytes();
         match self.is_v2() {

@@ -65,6 +65,8 @@ impl Signal {
         }
         let coming = Coming(self.clone());
         drop(crate::spawn(async move {
+            // One turn for the tasks that are ready, one for those that the runtime then finds woken by their sockets.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             drop(coming);
         }));

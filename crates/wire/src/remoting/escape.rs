@@ -24,18 +24,18 @@ fn hits(word: u64, quote: u8) -> u64 {
     zeros(word ^ (ONES * u64::from(quote))) | zeros(word ^ (ONES * u64::from(b'\\')))
 }
 
-/// Index of the first double quote or backslash at or after `from`, at least the length when there is none.
+/// Index of the first `quote` or backslash at or after `from`, at least the length when there is none.
 #[inline(always)]
-pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
+pub(crate) fn special(bytes: &[u8], from: usize, quote: u8) -> usize {
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = hits(u64::from_le_bytes(*chunk), b'"');
+        let hits = hits(u64::from_le_bytes(*chunk), quote);
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    while at < bytes.len() && bytes[at] != b'"' && bytes[at] != b'\\' {
+    while at < bytes.len() && bytes[at] != quote && bytes[at] != b'\\' {
         at += 1;
     }
     at
@@ -43,55 +43,30 @@ pub(crate) fn special(bytes: &[u8], from: usize) -> usize {
 
 /// Decodes the string that began at `start` and has its first escape at `escape`, appending it to `out`; gives the
 /// index after the closing `quote`. Lone surrogates become U+FFFD: the original's texts may hold them, UTF-8 cannot.
-///
-/// Of UTF-8 it makes UTF-8.
 pub(crate) fn unescape_into(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
+    out: &mut String,
+    text: &str,
     start: usize,
     escape: usize,
     quote: u8,
 ) -> Result<usize, EscapeError> {
-    out.extend_from_slice(&bytes[start..escape]);
-    let mut at = escape;
+    let bytes = text.as_bytes();
+    let (mut plain, mut at) = (start, escape);
     loop {
-        at = copy_plain(out, bytes, at, quote);
-        match bytes.get(at) {
-            Some(b'\\') => {}
-            Some(_) => return Ok(at + 1),
-            None => return Err(EscapeError::Truncated),
-        }
+        out.push_str(&text[plain..at]);
         // What separates properties, by far the most frequent escapes: \u0001 and \u0002.
-        if let Some([_, b'u', b'0', b'0', b'0', digit @ b'0'..=b'9']) = bytes[at..].first_chunk::<6>() {
-            out.push(digit - b'0');
-            at += 6;
-            continue;
+        if let Some([b'\\', b'u', b'0', b'0', b'0', digit @ b'0'..=b'9']) = bytes[at..].first_chunk::<6>() {
+            out.push(char::from(digit - b'0'));
+            plain = at + 6;
+        } else if bytes.get(at) == Some(&b'\\') {
+            let (decoded, after) = escape_at(bytes, at)?;
+            out.push(decoded);
+            plain = after;
+        } else {
+            return if at < bytes.len() { Ok(at + 1) } else { Err(EscapeError::Truncated) };
         }
-        let (decoded, after) = escape_at(bytes, at)?;
-        out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
-        at = after;
+        at = special(bytes, plain, quote).min(bytes.len());
     }
-}
-
-/// Copies up to the next quote or backslash, eight bytes at a time while there are as many; gives its index.
-#[inline]
-fn copy_plain(out: &mut Vec<u8>, bytes: &[u8], from: usize, quote: u8) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = hits(u64::from_le_bytes(*chunk), quote);
-        out.extend_from_slice(chunk);
-        if hits != 0 {
-            let plain = (hits.trailing_zeros() / 8) as usize;
-            out.truncate(out.len() - (8 - plain));
-            return at + plain;
-        }
-        at += 8;
-    }
-    while at < bytes.len() && bytes[at] != quote && bytes[at] != b'\\' {
-        out.push(bytes[at]);
-        at += 1;
-    }
-    at
 }
 
 /// The character of the escape at `at` and the index after it.

@@ -84,12 +84,32 @@ impl<'a> FieldValue<'a> for bool {
     }
 }
 
+/// The usual case of a number: up to 18 digits and nothing else. A send has eight of them.
+#[inline]
+fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || text.len() > 18 {
+        return None;
+    }
+    let mut number = 0;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
+}
+
 macro_rules! integer_value {
     ($($ty:ty, $expected:literal);* $(;)?) => {$(
         impl<'a> FieldValue<'a> for $ty {
             #[inline]
             fn read(name: &'static str, value: Option<&'a str>) -> Result<Self, FieldError> {
                 let value = value.ok_or(FieldError::Missing { name })?;
+                if let Some(number) = digits(value).and_then(|number| number.try_into().ok()) {
+                    return Ok(number);
+                }
                 value.parse().map_err(|_| FieldError::bad(name, value, $expected))
             }
 

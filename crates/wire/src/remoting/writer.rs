@@ -3,7 +3,7 @@
 //! The header is written as its parts come, then [`FrameWriter::finish`] or a sibling puts the two lengths in place. No
 //! intermediate map, no format strings.
 
-use crate::remoting::code::VERSION;
+use crate::remoting::code::{ResponseCode, VERSION};
 use crate::remoting::escape::put_escaped;
 use crate::remoting::field::FieldSink;
 use crate::remoting::frame::Encoding;
@@ -20,11 +20,14 @@ const HEADER_BYTES_MAX: usize = 0x00FF_FFFF;
 /// Lengths in front of the header, filled in last.
 const PREFIX: [u8; 8] = [0; 8];
 const JSON_BEGIN: &[u8] = b"\0\0\0\0\0\0\0\0{\"code\":";
-/// Flag and what follows it, of the most frequent frames.
-const JSON_RESPONSE: &[u8] = b",\"flag\":1,\"opaque\":";
+/// The same with what follows it, of the most frequent frames.
+const JSON_BEGIN_SUCCESS: &[u8] = b"\0\0\0\0\0\0\0\0{\"code\":0,\"flag\":1,\"opaque\":";
 /// After the four variable numbers. The name JAVA is deliberate: clients of 4.x decode it into an enum of theirs and
 /// fail on names that they do not know.
 const JSON_LANGUAGE: &[u8] = b",\"language\":\"JAVA\",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":";
+/// The same with the version that most frames have.
+const JSON_LANGUAGE_AND_VERSION: &[u8] = b",\"language\":\"JAVA\",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":513";
+const _: () = assert!(VERSION == 513, "the text above says the same");
 const BINARY_LANGUAGE_JAVA: u8 = 0;
 
 /// The name of a field that has nothing to escape, made by [`name!`](crate::name): it is written in one piece.
@@ -107,18 +110,22 @@ impl<'b> FrameWriter<'b> {
                 Encoding::Binary
             }
             _ => {
-                buf.put_slice(JSON_BEGIN);
-                put_integer(buf, code);
-                if flag == FLAG_RESPONSE {
-                    buf.put_slice(JSON_RESPONSE);
+                if code == ResponseCode::SUCCESS.0 && flag == FLAG_RESPONSE {
+                    buf.put_slice(JSON_BEGIN_SUCCESS);
                 } else {
+                    buf.put_slice(JSON_BEGIN);
+                    put_integer(buf, code);
                     buf.put_slice(b",\"flag\":");
                     put_integer(buf, flag);
                     buf.put_slice(b",\"opaque\":");
                 }
                 put_integer(buf, opaque);
-                buf.put_slice(JSON_LANGUAGE);
-                put_integer(buf, version);
+                if version == VERSION {
+                    buf.put_slice(JSON_LANGUAGE_AND_VERSION);
+                } else {
+                    buf.put_slice(JSON_LANGUAGE);
+                    put_integer(buf, version);
+                }
                 Encoding::Json
             }
         };

@@ -36,7 +36,7 @@ pub(super) fn parse(bytes: &[u8], spare: Spare) -> Result<Header<'_>, HeaderErro
 fn fields<'a>(cursor: &mut Cursor<'_>, spare: Spare) -> Result<Fields<'a>, HeaderError> {
     let bytes = cursor.length("the fields")?;
     let end = cursor.at + bytes;
-    let Spare { text: mut texts, list: mut spans } = spare;
+    let (mut texts, mut spans) = (spare.text.into_bytes(), spare.list);
     texts.reserve(bytes);
     spans.reserve(FIELDS_USUAL);
     while cursor.at < end {

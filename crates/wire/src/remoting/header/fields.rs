@@ -1,7 +1,8 @@
 //! Extension fields of a header.
 //!
 //! Each name and value is a range, in the header's own text or, when it had to be decoded, in one text beside it. That
-//! keeps a field at 16 bytes and a header at two allocations, whatever its fields.
+//! keeps a field at 16 bytes and a header at two allocations, whatever its fields. Sends, by far the most frequent requests,
+//! name their fields by one letter: those have a place of their own.
 
 use super::{FIELDS_MAX, HeaderError};
 use std::borrow::Cow;
@@ -10,23 +11,31 @@ use std::fmt;
 /// Room for the fields of nearly every request, so that one allocation does.
 pub(super) const FIELDS_USUAL: usize = 16;
 
-/// Extension fields in the order sent; of equal names the last counts.
+/// Letters that have a place of their own, from `a` on.
+const LETTERS: usize = 16;
+/// Their names.
+const LETTER_NAMES: &str = "abcdefghijklmnop";
+
+/// Extension fields; of equal names the last counts.
 #[derive(Clone, Default)]
 pub struct Fields<'a> {
     text: &'a str,
     decoded: String,
+    letters: [Span; LETTERS],
+    /// Name and value of the others, in the order sent.
     list: Vec<(Span, Span)>,
 }
 
 /// Memory of a header that is no more: a door that decodes one header after the other allocates for the first only.
 #[derive(Default)]
 pub struct Spare {
-    pub(super) text: Vec<u8>,
+    pub(super) text: String,
     pub(super) list: Vec<(Span, Span)>,
 }
 
 /// A range of bytes in the header, or in the decoded text when its start bears [`DECODED`]. Headers are far below 2 GiB.
-#[derive(Clone, Copy)]
+/// The default, which no text has because a header begins with a brace, stands for none.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
     start: u32,
     end: u32,
@@ -53,14 +62,13 @@ impl Span {
 impl<'a> Fields<'a> {
     /// No fields yet, of a header with this text.
     #[inline]
-    pub(super) fn of(text: &'a str, mut list: Vec<(Span, Span)>) -> Self {
-        list.reserve(FIELDS_USUAL);
-        Self { text, decoded: String::new(), list }
+    pub(super) fn of(text: &'a str, list: Vec<(Span, Span)>) -> Self {
+        Self { text, decoded: String::new(), letters: [Span::default(); LETTERS], list }
     }
 
     /// The memory, emptied.
     pub(super) fn into_spare(self) -> Spare {
-        let (mut text, mut list) = (self.decoded.into_bytes(), self.list);
+        let (mut text, mut list) = (self.decoded, self.list);
         text.clear();
         list.clear();
         Spare { text, list }
@@ -68,52 +76,46 @@ impl<'a> Fields<'a> {
 
     /// Fields whose texts all lie in `decoded`.
     pub(super) fn of_decoded(decoded: String, list: Vec<(Span, Span)>) -> Self {
-        Self { text: "", decoded, list }
+        let mut fields = Self::of("", list);
+        fields.set_decoded(decoded);
+        fields
     }
 
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.list.iter().rev().find(|(n, _)| self.resolve(*n) == name).map(|(_, value)| self.resolve(*value))
-    }
-
-    /// The names and values in the order sent, doubles included.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> + ExactSizeIterator {
-        self.list.iter().map(|(name, value)| (self.resolve(*name), self.resolve(*value)))
-    }
-
-    /// The values of the fields that are named by one letter, the first `N` letters from `a`; each other field is given
-    /// to `other`.
-    #[inline]
-    pub(crate) fn by_letter<'f, const N: usize>(
-        &'f self,
-        mut other: impl FnMut(&'f str, &'f str),
-    ) -> [Option<&'f str>; N] {
-        let mut values = [None; N];
-        for (name, value) in &self.list {
-            match self.letter(*name).and_then(|letter| values.get_mut(usize::from(letter.wrapping_sub(b'a')))) {
-                Some(slot) => *slot = Some(self.resolve(*value)),
-                None => other(self.resolve(*name), self.resolve(*value)),
-            }
+        match name.as_bytes() {
+            [letter @ b'a'..=b'p'] => self.at_letter(usize::from(letter - b'a')),
+            _ => self.list.iter().rev().find(|(n, _)| self.resolve(*n) == name).map(|(_, value)| self.resolve(*value)),
         }
-        values
     }
 
-    /// The only byte of a text.
+    /// The names and values: those named by one letter, then the others in the order sent, doubles included.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let letters = (0..LETTERS).filter_map(|at| Some((&LETTER_NAMES[at..=at], self.at_letter(at)?)));
+        letters.chain(self.list.iter().map(|(name, value)| (self.resolve(*name), self.resolve(*value))))
+    }
+
+    /// The values of the fields that are named by the first `N` letters.
     #[inline]
-    fn letter(&self, span: Span) -> Option<u8> {
-        let (from, start) = self.place(span);
-        let is_one = span.end as usize == start + 1;
-        is_one.then(|| from.as_bytes().get(start).copied()).flatten()
+    pub(crate) fn by_letter<const N: usize>(&self) -> [Option<&str>; N] {
+        const { assert!(N <= LETTERS, "so many letters have a place") };
+        std::array::from_fn(|at| self.at_letter(at))
     }
 
-    /// How many were sent.
+    #[inline]
+    fn at_letter(&self, at: usize) -> Option<&str> {
+        let value = self.letters[at];
+        (value != Span::default()).then(|| self.resolve(value))
+    }
+
+    /// How many there are.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.letters.iter().filter(|value| **value != Span::default()).count()
     }
 
-    /// Whether none was sent.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
     }
 
     /// The same fields, owned.
@@ -123,32 +125,54 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn resolve(&self, span: Span) -> &str {
-        let (from, start) = self.place(span);
-        // Spans are made of whole characters, so the default is never taken.
-        from.get(start..span.end as usize).unwrap_or_default()
-    }
-
-    /// The text that a span lies in, and where in it.
-    #[inline]
-    fn place(&self, span: Span) -> (&str, usize) {
         let from = if span.start & DECODED == 0 { self.text } else { &self.decoded };
-        (from, (span.start & !DECODED) as usize)
+        // Spans are made of whole characters, so the default is never taken.
+        from.get((span.start & !DECODED) as usize..span.end as usize).unwrap_or_default()
     }
 
-    /// Gives the text that [`Span::decoded`] points into.
+    /// Gives the text that [`Span::decoded`] points into. Decoded names of one letter are known only now.
     #[inline]
     pub(super) fn set_decoded(&mut self, decoded: String) {
         self.decoded = decoded;
+        let (from, letters) = (self.decoded.as_bytes(), &mut self.letters);
+        self.list.retain(|(name, value)| {
+            let start = (name.start & !DECODED) as usize;
+            let is_letter = name.start & DECODED != 0 && name.end as usize == start + 1;
+            let Some(place) = (if is_letter { letter(from[start]) } else { None }) else { return true };
+            letters[place] = *value;
+            false
+        });
+    }
+
+    /// Adds the field that is named by this letter; false if the letter has no place.
+    #[inline]
+    pub(super) fn push_letter(&mut self, name: u8, value: Span) -> bool {
+        let place = letter(name).and_then(|place| self.letters.get_mut(place));
+        place.map(|place| *place = value).is_some()
     }
 
     #[inline]
     pub(super) fn push(&mut self, name: Span, value: Span) -> Result<(), HeaderError> {
+        let is_letter = name.start & DECODED == 0 && name.end == name.start + 1;
+        if is_letter && self.push_letter(self.text.as_bytes()[name.start as usize], value) {
+            return Ok(());
+        }
         if self.list.len() >= FIELDS_MAX {
             return Err(HeaderError::TooManyFields { limit: FIELDS_MAX });
+        }
+        if self.list.capacity() == 0 {
+            self.list.reserve(FIELDS_USUAL);
         }
         self.list.push((name, value));
         Ok(())
     }
+}
+
+/// The place of a name of one letter.
+#[inline]
+fn letter(name: u8) -> Option<usize> {
+    let place = usize::from(name.wrapping_sub(b'a'));
+    (place < LETTERS).then_some(place)
 }
 
 impl PartialEq for Fields<'_> {
@@ -165,15 +189,14 @@ impl fmt::Debug for Fields<'_> {
 
 impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for Fields<'_> {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut fields = Self::default();
+        let (mut decoded, mut list) = (String::new(), Vec::new());
         for (name, value) in pairs {
-            let start = fields.decoded.len();
-            fields.decoded.push_str(&name.into());
-            let middle = fields.decoded.len();
-            fields.decoded.push_str(&value.into());
-            let end = fields.decoded.len();
-            fields.list.push((Span::decoded(start, middle), Span::decoded(middle, end)));
+            let start = decoded.len();
+            decoded.push_str(&name.into());
+            let middle = decoded.len();
+            decoded.push_str(&value.into());
+            list.push((Span::decoded(start, middle), Span::decoded(middle, decoded.len())));
         }
-        fields
+        Self::of_decoded(decoded, list)
     }
 }

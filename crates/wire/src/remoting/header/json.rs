@@ -34,7 +34,7 @@ fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
         }
         Ok(())
     })?;
-    header.fields.set_decoded(text_of(std::mem::take(&mut scanner.decoded)));
+    header.fields.set_decoded(std::mem::take(&mut scanner.decoded));
     scanner.space();
     if scanner.at != bytes.len() {
         return scanner.wrong("the end of the header");
@@ -63,11 +63,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Texts of fields that held escapes.
-    decoded: Vec<u8>,
-}
-
-fn text_of(decoded: Vec<u8>) -> String {
-    String::from_utf8(decoded).expect("unescaping a text makes a text")
+    decoded: String,
 }
 
 impl<'a> Scanner<'a> {
@@ -165,23 +161,23 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn usual_field(&mut self, fields: &mut Fields<'a>) -> Result<bool> {
         let bytes = self.bytes;
+        let stands =
+            |at: usize, literal: &[u8; 3]| bytes.get(at..).and_then(|rest| rest.first_chunk()) == Some(literal);
         let name = self.at + 1;
-        let name_end = match bytes.get(self.at..).and_then(|rest| rest.first_chunk::<5>()) {
-            // Sends, by far the most frequent requests, name their fields with one letter.
-            Some([b'"', b'a'..=b'z', b'"', b':', b'"']) => name + 1,
-            Some([b'"', ..]) => {
-                let name_end = special(bytes, name);
-                match bytes.get(name_end..).and_then(|rest| rest.first_chunk::<3>()) {
-                    Some(b"\":\"") => name_end,
-                    _ => return Ok(false),
-                }
-            }
-            _ => return Ok(false),
-        };
+        let is_letter = bytes.get(name).is_some_and(u8::is_ascii_lowercase) && stands(name + 1, b"\":\"");
+        let name_end = if is_letter { name + 1 } else { special(bytes, name, b'"') };
+        if bytes.get(self.at) != Some(&b'"') || !(is_letter || stands(name_end, b"\":\"")) {
+            return Ok(false);
+        }
         let value = name_end + 3;
-        let value_end = special(bytes, value);
-        let Some(b"\",\"") = bytes.get(value_end..).and_then(|rest| rest.first_chunk::<3>()) else { return Ok(false) };
-        fields.push(Span::plain(name, name_end), Span::plain(value, value_end))?;
+        let value_end = special(bytes, value, b'"');
+        if !stands(value_end, b"\",\"") {
+            return Ok(false);
+        }
+        let span = Span::plain(value, value_end);
+        if !(is_letter && fields.push_letter(bytes[name], span)) {
+            fields.push(Span::plain(name, name_end), span)?;
+        }
         self.at = value_end + 2;
         Ok(true)
     }
@@ -198,7 +194,7 @@ impl<'a> Scanner<'a> {
         if self.decoded.capacity() == 0 {
             self.decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
         }
-        self.at = unescape_into(&mut self.decoded, self.bytes, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        self.at = unescape_into(&mut self.decoded, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
         Ok(Span::decoded(from, self.decoded.len()))
     }
 
@@ -231,11 +227,14 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn plain_integer(&mut self) -> Option<i32> {
         let rest = self.bytes.get(self.at..)?;
-        let negative = rest.first() == Some(&b'-');
-        let digits = &rest[usize::from(negative)..];
+        let digits = rest.strip_prefix(b"-").unwrap_or(rest);
         let (mut len, mut value) = (0, 0i64);
-        while let Some(digit @ b'0'..=b'9') = digits.get(len) {
-            value = value * 10 + i64::from(digit - b'0');
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value * 10 + i64::from(digit);
             len += 1;
             if len > 10 {
                 return None;
@@ -244,8 +243,9 @@ impl<'a> Scanner<'a> {
         if len == 0 || matches!(digits.get(len), Some(b'.' | b'e' | b'E')) {
             return None;
         }
-        self.at += usize::from(negative) + len;
-        i32::try_from(if negative { -value } else { value }).ok()
+        let is_negative = digits.len() < rest.len();
+        self.at += usize::from(is_negative) + len;
+        i32::try_from(if is_negative { -value } else { value }).ok()
     }
 
     fn language(&mut self) -> Result<u8> {
@@ -304,9 +304,9 @@ impl<'a> Scanner<'a> {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&self.text[start..end]));
         }
-        let mut decoded = Vec::new();
-        self.at = unescape_into(&mut decoded, self.bytes, start, end, b'"').map_err(|e| self.bad_escape(e))?;
-        Ok(Cow::Owned(text_of(decoded)))
+        let mut decoded = String::new();
+        self.at = unescape_into(&mut decoded, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Cow::Owned(decoded))
     }
 
     /// The first byte of a string, and its closing quote or its first escape, whichever comes first.
@@ -316,7 +316,7 @@ impl<'a> Scanner<'a> {
             return self.wrong("'\"'");
         }
         let start = self.at + 1;
-        let end = special(self.bytes, start);
+        let end = special(self.bytes, start, b'"');
         if end >= self.bytes.len() {
             return Err(self.bad_escape(EscapeError::Truncated));
         }
@@ -326,7 +326,7 @@ impl<'a> Scanner<'a> {
     fn skip_string(&mut self) -> Result<()> {
         let (_, mut end) = self.open_string()?;
         while self.bytes.get(end) == Some(&b'\\') {
-            end = special(self.bytes, end + 2);
+            end = special(self.bytes, end + 2, b'"');
         }
         if end >= self.bytes.len() {
             return Err(self.bad_escape(EscapeError::Truncated));

@@ -198,13 +198,13 @@ impl<'a> Reader<'a> {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&self.text[start..end]));
         }
-        let mut text = Vec::new();
-        self.at = unescape_into(&mut text, bytes, start, end, quote).map_err(|e| match e {
+        let mut text = String::new();
+        self.at = unescape_into(&mut text, self.text, start, end, quote).map_err(|e| match e {
             EscapeError::Truncated => LooseError::Truncated { bytes: bytes.len() },
             EscapeError::Unknown { at } => LooseError::Syntax { at, expected: "a known escape" },
             EscapeError::NotHex { at } => LooseError::Syntax { at, expected: "a hexadecimal digit" },
         })?;
-        Ok(Cow::Owned(String::from_utf8(text).expect("unescaping a text makes a text")))
+        Ok(Cow::Owned(text))
     }
 
     /// The longest run of bytes that a bare word or number may have.

@@ -78,13 +78,8 @@ impl<'a> SendMessage<'a> {
     /// As [`SendMessage::parse`].
     #[inline]
     pub fn parse_short(fields: &'a Fields<'_>) -> Result<Self, FieldError> {
-        let mut long_broker_name = None;
-        let mut slots = fields.by_letter(|name, value| {
-            if name == NAMES[13].0 {
-                long_broker_name = Some(value);
-            }
-        });
-        slots[13] = slots[13].or(long_broker_name);
+        let mut slots = fields.by_letter();
+        slots[13] = slots[13].or_else(|| fields.get(NAMES[13].0));
         Self::from_slots(&slots, |at| NAMES[at].1)
     }
 
