@@ -11,6 +11,7 @@ mod text;
 pub use config::{Config, ConfigError};
 pub(crate) use register::{FIELD_COMPLETE, FIELD_TAKES_PARTS};
 
+use crate::client::Client;
 use crate::reply::Reply;
 use crate::server::{Call, Connection, Door, Work};
 use arc_swap::ArcSwap;
@@ -37,6 +38,8 @@ pub struct NameServer {
     answers_from: Duration,
     /// Connections over which brokers registered.
     brokers: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
+    /// Replicas of the original heed no notice on the connection over which they registered.
+    to_brokers: Client,
 }
 
 /// How a request goes on.
@@ -73,6 +76,7 @@ impl NameServer {
             config: Arc::new(ArcSwap::from_pointee(config)),
             answers_from: host.clock.monotonic() + silence,
             brokers: Mutex::default(),
+            to_brokers: Client::new(host.clone()),
         })
     }
 
@@ -111,17 +115,11 @@ impl NameServer {
                     }
                 }
                 Effect::NotifyMinBroker { to, broker_id, address, offline_address, ha_address } => {
-                    let id = broker_id.to_string();
-                    let mut fields = vec![("minBrokerId", id.as_str()), ("minBrokerAddr", &address)];
-                    fields.extend(offline_address.as_deref().map(|at| ("offlineBrokerAddr", at)));
-                    fields.extend(ha_address.as_deref().map(|at| ("haBrokerAddr", at)));
-                    let code = RequestCode::NOTIFY_MIN_BROKER_ID_CHANGE.0;
-                    let call = Call { code, fields: &fields, body: &[] };
-                    let brokers = self.brokers.lock();
-                    for connection in to.iter().filter_map(|id| brokers.get(id)) {
-                        if let Err(error) = connection.notify(&call) {
-                            tracing::debug!(peer = %connection.peer(), %error, "a broker that is gone needs no notice");
-                        }
+                    let mut fields = vec![("minBrokerId", broker_id.to_string()), ("minBrokerAddr", address)];
+                    fields.extend(offline_address.map(|at| ("offlineBrokerAddr", at)));
+                    fields.extend(ha_address.map(|at| ("haBrokerAddr", at)));
+                    for replica in to {
+                        rt::spawn(notify(self.to_brokers.clone(), replica, fields.clone()));
                     }
                 }
             }
@@ -186,6 +184,15 @@ impl NameServer {
                 work.push(frame.body.len() + frame.header.len(), Box::pin(done));
             }
         }
+    }
+}
+
+/// Tells a replica that its group has another lowest id. One that cannot be reached asks for it by itself.
+async fn notify(to_brokers: Client, replica: String, fields: Vec<(&'static str, String)>) {
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let call = Call { code: RequestCode::NOTIFY_MIN_BROKER_ID_CHANGE.0, fields: &fields, body: &[] };
+    if let Err(error) = to_brokers.tell(&replica, &call).await {
+        tracing::debug!(%error, "a replica does not hear of the lowest id of its group");
     }
 }
 

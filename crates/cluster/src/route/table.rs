@@ -39,8 +39,8 @@ impl Default for Options {
 pub enum Effect {
     /// Tell replicas that their group has another lowest id.
     NotifyMinBroker {
-        /// Connections of the replicas to tell.
-        to: Vec<ConnectionId>,
+        /// Addresses of the replicas to tell.
+        to: Vec<String>,
         /// The lowest id.
         broker_id: i64,
         /// Its address.
@@ -161,8 +161,7 @@ impl Table {
         };
         let Some((id, address)) = broker.addresses.first_key_value() else { return Vec::new() };
         let told = broker.addresses.values().filter(|at| offline_address.is_some() || *at != address);
-        let to: Vec<ConnectionId> =
-            told.filter_map(|at| self.live.get(&broker.cluster, at)).map(|live| live.connection).collect();
+        let to: Vec<String> = told.cloned().collect();
         if to.is_empty() {
             return Vec::new();
         }

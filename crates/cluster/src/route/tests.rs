@@ -152,22 +152,22 @@ fn a_replica_stands_in_for_its_master() {
     with(2, "s:1", 12).to(&mut table, SECOND);
     assert_eq!(with(1, "r:1", 11).to(&mut table, SECOND).1, []);
     let effects = table.connection_closed(10);
-    let told = |to: &[ConnectionId], id, address: &str, offline: Option<&str>| {
+    let told = |to: &[&str], id, address: &str, offline: Option<&str>| {
         let (address, offline_address) = (address.to_owned(), offline.map(str::to_owned));
         vec![Effect::NotifyMinBroker {
-            to: to.to_vec(),
+            to: to.iter().map(|at| (*at).to_owned()).collect(),
             broker_id: id,
             address,
             offline_address,
             ha_address: Some("ha:1".into()),
         }]
     };
-    assert_eq!(effects, told(&[11, 12], 1, "r:1", Some("m:1")));
+    assert_eq!(effects, told(&["r:1", "s:1"], 1, "r:1", Some("m:1")));
     let route = table.view().route("t", None, true).unwrap();
     assert_eq!(route.broker_datas[0].broker_addrs, BTreeMap::from([(0, "r:1".into()), (2, "s:1".into())]));
     assert_eq!(route.queue_datas[0].perm, 4, "nobody takes writes");
     assert!(!table.view().route("t", None, false).unwrap().broker_datas[0].broker_addrs.contains_key(&0));
-    assert_eq!(with(0, "m:1", 13).to(&mut table, SECOND).1, told(&[11, 12], 0, "m:1", None));
+    assert_eq!(with(0, "m:1", 13).to(&mut table, SECOND).1, told(&["r:1", "s:1"], 0, "m:1", None));
     assert_eq!(table.view().route("t", None, true).unwrap().queue_datas[0].perm, 6);
 }
 

@@ -266,3 +266,58 @@ fn a_configuration_that_cannot_be_stored_is_not_in_force() {
         site.stop.fire();
     });
 }
+
+/// Code and fields of a request.
+type Asked = (i32, Vec<(String, String)>);
+
+/// A replica that others may connect to; what it is told.
+#[derive(Default)]
+struct Replica(Mutex<Vec<Asked>>);
+
+impl Door for Replica {
+    fn call(&self, _: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+        for frame in &requests {
+            let header = Header::parse(frame).unwrap();
+            let fields = header.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            self.0.lock().push((header.code, fields));
+        }
+    }
+
+    fn closed(&self, _: &Arc<Connection>) {}
+}
+
+#[test]
+fn replicas_hear_at_their_own_address_that_their_master_left() {
+    sim::run(6, |world| async move {
+        let site = site(&world).await;
+        assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], b"notifyMinBrokerIdChanged=true").await.code, 0);
+        let (machine, replica) = (world.host("replica"), Arc::new(Replica::default()));
+        let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+        let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&replica) as _).await.unwrap();
+        let (_stop, shutdown) = ShutdownTrigger::new();
+        machine.spawn(server.serve(shutdown));
+        let body = registration::encode(&topics(), false);
+        for (id, address) in [("0", "master:1"), ("1", "replica:1")] {
+            let fields = [
+                ("brokerName", "b"),
+                ("brokerAddr", address),
+                ("clusterName", "c"),
+                ("haServerAddr", "h:2"),
+                ("brokerId", id),
+            ];
+            assert_eq!(site.ask(RequestCode::REGISTER_BROKER, &fields, &body).await.code, 0);
+        }
+        let leaves = [("brokerName", "b"), ("brokerAddr", "master:1"), ("clusterName", "c"), ("brokerId", "0")];
+        assert_eq!(site.ask(RequestCode::UNREGISTER_BROKER, &leaves, &[]).await.code, 0);
+        rt::sleep(Duration::from_secs(1)).await;
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let told = vec![
+            field("minBrokerId", "1"),
+            field("minBrokerAddr", "replica:1"),
+            field("offlineBrokerAddr", "master:1"),
+            field("haBrokerAddr", "h:2"),
+        ];
+        assert_eq!(*replica.0.lock(), [(RequestCode::NOTIFY_MIN_BROKER_ID_CHANGE.0, told)]);
+        site.stop.fire();
+    });
+}
