@@ -147,6 +147,23 @@ fn brokers_register_and_clients_find_their_topics() {
     });
 }
 
+/// Brokers and clients of the original that are told their zone name it in every request.
+#[test]
+fn clients_find_the_brokers_of_their_zone() {
+    sim::run(7, |world| async move {
+        let site = site(&world).await;
+        site.register(&[("__ZONE_NAME", "near"), ("__ZONE_MODE", "true")], &registration::encode(&topics(), false))
+            .await;
+        for (zone, brokers) in [("near", 1), ("far", 0)] {
+            let ask = [("topic", "t"), ("__ZONE_NAME", zone), ("__ZONE_MODE", "true")];
+            let route = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &ask, &[]).await;
+            let route: TopicRouteData = serde_json::from_slice(&route.body).unwrap();
+            assert_eq!((route.broker_datas.len(), route.queue_datas.len()), (brokers, brokers), "{zone}");
+        }
+        site.stop.fire();
+    });
+}
+
 #[test]
 fn a_broker_is_forgotten_when_its_connection_ends() {
     sim::run(2, |world| async move {

@@ -20,7 +20,7 @@ header_fields! {
         enable_acting_master: Option<bool> = "enableActingMaster",
         compressed: Option<bool> = "compressed",
         body_crc32: Option<i64> = "bodyCrc32",
-        zone_name: Option<&'a str> = "zoneName",
+        zone_name: Option<&'a str> = "__ZONE_NAME",
     }
 
     /// `UNREGISTER_BROKER`.
