@@ -241,6 +241,64 @@ fn two_resends_at_once_resend_once() {
     node.stop();
 }
 
+/// Stands between clients and a server, and hands on one request and its answer after the other. `pass` may change an answer;
+/// where it says no, the connection is dropped instead.
+fn between(server: &str, pass: impl Fn(&[u8], &mut [u8]) -> bool + Clone + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = server.to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let pass = pass.clone();
+            std::thread::spawn(move || {
+                while let Some(request) = frame(&mut client) {
+                    server.write_all(&request).unwrap();
+                    let mut answer = frame(&mut server).unwrap();
+                    if !pass(&request, &mut answer) || client.write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut frame = length.to_vec();
+    frame.resize(4 + u32::from_be_bytes(length) as usize, 0);
+    stream.read_exact(&mut frame[4..]).ok()?;
+    Some(frame)
+}
+
+#[test]
+fn a_resend_whose_answer_is_lost_is_not_done_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("produce %DLQ%g one --queue 0 --property RETRY_TOPIC=t", "", &["broker-a"]);
+    let is_send = |request: &[u8]| request.windows(10).any(|part| part == b"\"code\":310");
+    let broker = between(node.address("broker"), move |request, _| !is_send(request));
+    let (real, other) = (node.address("broker").to_owned(), broker);
+    // Ports of clients and tests have five digits.
+    assert_eq!(real.len(), other.len());
+    let name_server = between(node.address("nameserver"), move |_, answer| {
+        let at = answer.windows(real.len()).position(|part| part == real.as_bytes());
+        at.into_iter().for_each(|at| answer[at..at + real.len()].copy_from_slice(other.as_bytes()));
+        true
+    });
+    let mut command = Command::new(PROGRAM);
+    command.args(["dead-letter", "resend", "g", "--all", "--yes", "--nameserver", &name_server]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!output.status.success() && text.contains("whether it was resent is not known"), "{text}");
+    node.check("topic show %RETRY%g --output json", "", &["\"messages\": 1"]);
+    node.check("dead-letter resend g --all --yes", "", &["0 resent, 1 left out, 0 failed"]);
+}
+
 #[test]
 fn what_waits_and_what_died_is_found_at_every_broker() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
