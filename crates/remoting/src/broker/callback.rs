@@ -63,11 +63,11 @@ impl ClientChannel for Channel {
     }
 }
 
-/// Java reads a map keyed by queues, the others a list.
+/// Clients in C++ read a list, the others a map keyed by queues, in the original's dialect.
 fn offsets_body(reset: &OffsetsReset) -> Vec<u8> {
     let (broker, topic) = (&reset.broker, reset.topic.as_str());
     let all = reset.offsets.iter().map(|(queue, offset)| (queue.0 as i32, offset.0 as i64));
-    if reset.language == Language::JAVA.0 {
+    if reset.language != Language::CPP.0 {
         let queue = |id: i32| MessageQueue { broker_name: broker.clone(), queue_id: id, topic: topic.to_owned() };
         let offset_table = all.map(|(id, offset)| (queue(id), offset)).collect();
         return to_vec(&ResetOffsetBody { offset_table }, Dialect::Loose);
@@ -126,4 +126,33 @@ fn pushed(reply: &Reply) -> Fields {
         ("storeHost", reply.store_host.to_string()),
         ("storeTimestamp", reply.store_timestamp.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Group, QueueId, QueueOffset, Topic};
+
+    #[test]
+    fn each_language_reads_a_reset_in_its_own_form() {
+        let check = |language: Language, expected: &str| {
+            let reset = OffsetsReset {
+                group: Group::from_stored("g"),
+                topic: Topic::from_stored("t"),
+                broker: "b".to_owned(),
+                timestamp: -1,
+                offsets: vec![(QueueId(0), QueueOffset(11)), (QueueId(1), QueueOffset(0))],
+                language: language.0,
+            };
+            assert_eq!(String::from_utf8(offsets_body(&reset)).unwrap(), expected, "{language}");
+        };
+        let first = r#""brokerName":"b","queueId":0,"topic":"t""#;
+        let map = format!(r#"{{"offsetTable":{{{{{first}}}:11,{{"brokerName":"b","queueId":1,"topic":"t"}}:0}}}}"#);
+        check(Language::JAVA, &map);
+        check(Language::GO, &map);
+        check(
+            Language::CPP,
+            r#"{"offsetTable":[{"brokerName":"b","offset":11,"queueId":0,"topic":"t"},{"brokerName":"b","offset":0,"queueId":1,"topic":"t"}]}"#,
+        );
+    }
 }

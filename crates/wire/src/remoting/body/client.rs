@@ -104,14 +104,14 @@ body! {
         lock_ok_mq_set: BTreeSet<MessageQueue>,
     }
 
-    /// Body of `RESET_CONSUMER_CLIENT_OFFSET` to Java clients, answer of `INVOKE_BROKER_TO_RESET_OFFSET`.
+    /// Body of `RESET_CONSUMER_CLIENT_OFFSET` to clients other than those in C++, answer of `INVOKE_BROKER_TO_RESET_OFFSET`.
     #[derive(Eq)]
     pub struct ResetOffsetBody {
         #[serde(with = "super::queue_map")]
         offset_table: QueueMap<i64>,
     }
 
-    /// Body of `RESET_CONSUMER_CLIENT_OFFSET` to C++ and Go clients.
+    /// Body of `RESET_CONSUMER_CLIENT_OFFSET` to C++ clients.
     #[derive(Eq)]
     pub struct ResetOffsetList {
         offset_table: Vec<QueueOffset>,
