@@ -170,15 +170,12 @@ impl NameServer {
             Outcome::Now(reply) => answer(connection, &reply),
             Outcome::After(change, then) => {
                 let proposal = self.metadata.propose(change);
+                // What is stored is put in force though whoever asked may have gone.
+                let stored = rt::spawn(async move { proposal.await.map(|_| then()) });
                 let connection = Arc::clone(connection);
                 let done = async move {
-                    let reply = match proposal.await {
-                        Ok(_) => {
-                            then();
-                            Reply::ok()
-                        }
-                        Err(error) => not_stored(&error),
-                    };
+                    let stored = stored.await.unwrap_or(Err(ProposeError::Closed));
+                    let reply = stored.map_or_else(|error| not_stored(&error), |()| Reply::ok());
                     answer(&connection, &reply);
                 };
                 work.push(frame.body.len() + frame.header.len(), Box::pin(done));

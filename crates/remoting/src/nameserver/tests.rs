@@ -338,3 +338,27 @@ fn replicas_hear_at_their_own_address_that_their_master_left() {
         site.stop.fire();
     });
 }
+
+#[test]
+fn what_is_stored_is_in_force_though_nobody_waits_for_it() {
+    for seed in 0..60 {
+        sim::run(seed, |world| async move {
+            let site = site(&world).await;
+            let hasty = world.host("hasty");
+            let client = Client::new(hasty.boot());
+            hasty.spawn(async move {
+                let code = RequestCode::UPDATE_NAMESRV_CONFIG.0;
+                let change = Call { code, fields: &[], body: b"scanNotActiveBrokerInterval=700" };
+                drop(client.call("ns:9876", &change, WITHIN).await);
+            });
+            rt::sleep(Duration::from_millis(seed % 20)).await;
+            hasty.crash(Power::Kept);
+            rt::sleep(Duration::from_secs(1)).await;
+            let in_force = site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body;
+            site.machine.crash(Power::Lost);
+            let (_stop, again) = serve(&site.machine, Duration::ZERO).await;
+            site.machine.spawn(again);
+            assert_eq!(site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body, in_force, "seed {seed}");
+        });
+    }
+}
