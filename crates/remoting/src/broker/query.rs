@@ -12,6 +12,9 @@ use wire::remoting::{ResponseCode, request};
 
 /// Most messages that one query gives, the newest: the original's bound, which those who look expect.
 const MESSAGES_MAX: usize = 64;
+/// Bytes of messages found by a key after which no more are given: clients read no answer of more than 16 MiB, and close the
+/// connection.
+const BYTES_MAX: usize = 8 << 20;
 /// Most entries of a queue that one query gives.
 const ENTRIES_MAX: usize = 4096;
 
@@ -44,7 +47,13 @@ pub(super) fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
         return Err(Reply::error(ResponseCode::QUERY_NOT_FOUND, remark));
     }
     let mut body = BytesMut::new();
-    found.iter().for_each(|record| body.extend_from_slice(record));
+    for record in found {
+        body.extend_from_slice(&record);
+        // Who asks for an id is given all that have it.
+        if !is_unique && body.len() >= BYTES_MAX {
+            break;
+        }
+    }
     let positions = request.broker.store().positions();
     Ok(Reply::ok()
         .with_field("indexLastUpdateTimestamp", request.broker.now().0)

@@ -90,3 +90,15 @@ fn ids_are_understood_where_brokers_are_known_by_name() {
     node.check(&format!("timer show {place}"), "", &["\none\n"]);
     node.check(&format!("timer cancel {place}"), "", &["cancelled"]);
 }
+
+#[test]
+fn large_messages_with_one_key_are_found_as_far_as_an_answer_holds_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    let lines = format!("{}\n", "x".repeat(4_000_000)).repeat(5);
+    node.check("produce t --key k", &lines, &["5 messages stored"]);
+    let (succeeded, text) = node.run(&["message", "query", "t", "--key", "k"], "");
+    assert!(succeeded, "{}", text.get(..200).unwrap_or(&text));
+    assert_eq!(text.matches("topic t").count(), 3);
+}
