@@ -196,17 +196,23 @@ pub(super) fn time_span(request: &Request, header: &Header<'_>) -> Outcome {
     let mut spans = Vec::new();
     for (queue, lag) in progress.iter().zip(&lags) {
         let id = queue.queue.0 as i32;
-        let behind = if queue.max == lag.consumer_offset { 0 } else { (now - lag.last_timestamp).max(0) };
+        let mut next = Vec::new();
+        if lag.consumer_offset < queue.max {
+            let from = lag.consumer_offset.max(queue.min);
+            broker.queue(topic.as_str(), id)?.entries(from, 1, &mut next)?;
+        }
+        let min_time_stamp = broker.earliest_time(topic.as_str(), id)?;
         spans.push(QueueTimeSpan {
             message_queue: MessageQueue {
                 broker_name: broker.options().broker_name.clone(),
                 queue_id: id,
                 topic: topic.to_string(),
             },
-            min_time_stamp: broker.earliest_time(topic.as_str(), id)?,
+            min_time_stamp,
             max_time_stamp: queue.last_timestamp,
-            consume_time_stamp: lag.last_timestamp,
-            delay_time: behind,
+            // Where nothing is consumed yet, or only what is deleted, the oldest message there is stands for the last one.
+            consume_time_stamp: if lag.last_timestamp == 0 { min_time_stamp } else { lag.last_timestamp },
+            delay_time: next.first().map_or(0, |next| (now - next.store_timestamp).max(0)),
         });
     }
     Ok(Reply::ok().with_body(to_vec(&ConsumeTimeSpan { consume_time_span_set: spans }, Dialect::Loose)))

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 
 /// The codes that are sent here.
 const HEART_BEAT: i32 = 34;
+const QUERY_CONSUME_TIME_SPAN: i32 = 303;
 const SEND_MESSAGE: i32 = 310;
 
 /// A client's connection.
@@ -16,7 +17,7 @@ impl Client {
         Self(TcpStream::connect(address).unwrap())
     }
 
-    /// The header of the answer.
+    /// The answer: its header and behind it its body.
     fn ask(&mut self, code: i32, fields: &str, body: &str) -> String {
         let header = format!(
             r#"{{"code":{code},"language":"JAVA","version":453,"opaque":1,"flag":0,"extFields":{{{fields}}}}}"#
@@ -24,22 +25,22 @@ impl Client {
         let lengths = [header.len() + body.len() + 4, header.len()].map(|n| u32::try_from(n).unwrap().to_be_bytes());
         self.0.write_all(&[&lengths.concat(), header.as_bytes(), body.as_bytes()].concat()).unwrap();
         loop {
-            let header = self.read();
+            let answer = self.read();
             // What is no answer is a notice of the broker's.
-            if header.contains("\"flag\":1,") {
-                return header;
+            if answer.contains("\"flag\":1,") {
+                return answer;
             }
         }
     }
 
-    /// The header of the next frame.
+    /// Header and body of the next frame.
     fn read(&mut self) -> String {
         let mut lengths = [0; 8];
         self.0.read_exact(&mut lengths).unwrap();
-        let [all, header] = [0, 4].map(|at| u32::from_be_bytes(lengths[at..at + 4].try_into().unwrap()) as usize);
+        let all = u32::from_be_bytes(lengths[..4].try_into().unwrap()) as usize;
         let mut frame = vec![0; all - 4];
         self.0.read_exact(&mut frame).unwrap();
-        String::from_utf8(frame[..header & 0xff_ffff].to_vec()).unwrap()
+        String::from_utf8(frame).unwrap()
     }
 }
 
@@ -101,4 +102,19 @@ fn large_messages_with_one_key_are_found_as_far_as_an_answer_holds_them() {
     let (succeeded, text) = node.run(&["message", "query", "t", "--key", "k"], "");
     assert!(succeeded, "{}", text.get(..200).unwrap_or(&text));
     assert_eq!(text.matches("topic t").count(), 3);
+}
+
+#[test]
+fn a_group_that_has_consumed_nothing_is_behind_by_the_age_of_the_first_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    node.check("produce t one", "", &["broker-a"]);
+    let answer = Client::connect(node.address("broker")).ask(QUERY_CONSUME_TIME_SPAN, r#""topic":"t","group":"g""#, "");
+    let number = |name: &str| -> u64 {
+        let (_, value) = answer.split_once(&format!("\"{name}\":")).unwrap();
+        value.split([',', '}']).next().unwrap().parse().unwrap()
+    };
+    assert_eq!(number("consumeTimeStamp"), number("minTimeStamp"), "{answer}");
+    assert!(number("delayTime") < 3_600_000, "{answer}");
 }
