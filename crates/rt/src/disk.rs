@@ -15,6 +15,9 @@ use std::time::Duration;
 mod real;
 pub use real::RealDisk;
 
+/// Bytes that every disk can read directly, and multiples of them.
+pub const DIRECT_ALIGN: usize = 4096;
+
 /// Room on the file system that holds a path, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -24,21 +27,16 @@ pub struct Space {
     pub available: u64,
 }
 
-/// How a range of a file is about to be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Read soon, in order.
-    WillRead,
-    /// Not read again soon: the system may drop it from memory.
-    Done,
-}
-
 /// A folder tree.
 pub trait Disk: Send + Sync {
     /// Creates a file of `size` bytes that read as zeros, with its space reserved. Fails if it exists.
     fn create(&self, path: &Path, size: u64) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file to be read past the system's memory: nothing that is read stays there. Position, length and
+    /// address of a read must be multiples of [`DIRECT_ALIGN`]. `None` where the disk cannot; some say so only by
+    /// `InvalidInput` of the first read.
+    fn open_direct(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>>;
     /// Whether the path exists.
     fn try_exists(&self, path: &Path) -> io::Result<bool>;
     /// Renames a file, replacing the target.
@@ -92,8 +90,8 @@ pub trait File: Send + Sync {
     fn hole_from(&self, at: u64) -> io::Result<u64> {
         self.len().map(|len| len.max(at))
     }
-    /// Says how a range will be used; advice only.
-    fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()>;
+    /// Says that a range is not read again soon: the system may drop it from memory. Advice only.
+    fn release(&self, range: std::ops::Range<u64>) -> io::Result<()>;
     /// Gives the space of a range back to the file system: its bytes are lost, the file keeps its length. A disk that
     /// cannot leaves them as they are.
     fn punch(&self, _range: std::ops::Range<u64>) -> io::Result<()> {

@@ -23,7 +23,7 @@ mod task;
 pub mod watch;
 
 pub use clock::{Clock, RealClock, Timestamp};
-pub use disk::{Access, Disk, DiskLock, File, Map, RealDisk, Space};
+pub use disk::{DIRECT_ALIGN, Disk, DiskLock, File, Map, RealDisk, Space};
 pub use host::Host;
 pub use net::{Listener, Net, RealNet, Stream};
 pub use random::{Random, SystemRandom};

@@ -12,6 +12,7 @@ use model::{PhysicalOffset, QueueOffset, Topic};
 use rt::{Stage, Step};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -221,11 +222,20 @@ impl Indexer {
             let known = all.partition_point(|run| run.header.to <= part.end);
             let table: QueueTable = run::queue_table(&all[..known])?;
             let merged = merge::merge(disk, &dir, &runs, &table)?;
-            let old = log.runs.replace(part, vec![merged]);
+            let old = log.runs.replace(part.clone(), vec![merged]);
+            self.drop_if_retired(&part);
             add(&log.stats.runs_merged, old.len() as u64);
             run::remove(disk, &old);
         }
         Ok(())
+    }
+
+    /// Retention takes segments away first and their runs then: runs that came into the list in between have no segment.
+    fn drop_if_retired(&self, part: &Range<u64>) {
+        let log = &*self.shared.log;
+        if part.start < log.min() {
+            run::remove(&*log.host.disk, &log.runs.replace(part.clone(), Vec::new()));
+        }
     }
 
     /// Builds runs anew that a reader found damaged.
@@ -237,10 +247,11 @@ impl Indexer {
             let part = run.header.from..run.header.to;
             let rebuilt = recover::rebuild(log, part.clone())?;
             let is_same = rebuilt.iter().any(|new| new.path == run.path);
-            let old = log.runs.replace(part, rebuilt);
+            let old = log.runs.replace(part.clone(), rebuilt);
             if !is_same {
                 run::remove(&*log.host.disk, &old);
             }
+            self.drop_if_retired(&part);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The commit log: its files, how far it is, and how it is read. Writing is the writer's, see [`writer`].
 
 pub(crate) mod append;
+mod cold;
 pub(crate) mod entry;
 pub(crate) mod flush;
 pub(crate) mod prepare;
@@ -11,6 +12,7 @@ pub(crate) mod writer;
 use crate::run::Runs;
 use crate::{AppendError, Flush, Options, Stats};
 use arc_swap::ArcSwap;
+use cold::ColdBlocks;
 use parking_lot::Mutex;
 use rt::{Host, Signal};
 use segment::Segment;
@@ -43,6 +45,7 @@ pub(crate) struct Log {
     /// Retention removes nothing from here on.
     pub(crate) needed_from: AtomicU64,
     poison: OnceLock<AppendError>,
+    cold_blocks: ColdBlocks,
     /// Damaged places that were told already.
     damages_told: Mutex<BTreeSet<u64>>,
     state: AtomicU8,
@@ -81,6 +84,7 @@ impl Log {
             committed_max: AtomicU64::new(u64::MAX),
             needed_from: AtomicU64::new(u64::MAX),
             poison: OnceLock::new(),
+            cold_blocks: ColdBlocks::default(),
             damages_told: Mutex::default(),
             state: AtomicU8::new(RUNNING),
         }

@@ -1,7 +1,7 @@
 //! The machine's file system.
 
-use super::{Access, Disk, DiskLock, File, Map, Space};
-use rustix::fs::{Advice, FallocateFlags, FlockOperation};
+use super::{DIRECT_ALIGN, Disk, DiskLock, File, Map, Space};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, Mode, OFlags};
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -34,6 +34,15 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => Ok(Some(Arc::new(RealFile(file.into())))),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn try_exists(&self, path: &Path) -> io::Result<bool> {
@@ -113,6 +122,8 @@ impl File for RealFile {
             match self.0.read_at(&mut buf[done..], at + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
+                // Past the end of a file that is read directly: no position but the end's is left to read from.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && done % DIRECT_ALIGN != 0 => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -153,13 +164,9 @@ impl File for RealFile {
         }
     }
 
-    fn advise(&self, range: std::ops::Range<u64>, access: Access) -> io::Result<()> {
-        let advice = match access {
-            Access::WillRead => Advice::WillNeed,
-            Access::Done => Advice::DontNeed,
-        };
+    fn release(&self, range: std::ops::Range<u64>) -> io::Result<()> {
         let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
-        Ok(rustix::fs::fadvise(&self.0, range.start, len, advice)?)
+        Ok(rustix::fs::fadvise(&self.0, range.start, len, Advice::DontNeed)?)
     }
 
     fn punch(&self, range: std::ops::Range<u64>) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! Reading records from the log: every one is checked before it is handed out.
 
+use super::cold::BLOCK;
 use super::entry::{self, Flaw, HEADER_LEN, Valid};
+use super::segment::{SEGMENT_HEADER_LEN, Segment};
 use super::{Log, find};
 use crate::stats::add;
 use crate::{Entry, ReadError};
@@ -13,8 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const HEADER: u64 = HEADER_LEN as u64;
-/// Times its messages' bytes that a part of the log may have to be read from the disk as a whole.
-const SPARSE_MAX: u64 = 4;
+/// Bytes between two messages on the disk that are read with them rather than passed over.
+const GAP_BYTES_MAX: u64 = 16 << 10;
 /// Damaged places that are told; beyond so many only the counter tells.
 const DAMAGES_TOLD_MAX: usize = 1024;
 
@@ -22,54 +24,98 @@ pub(crate) fn io_error(path: &Arc<Path>, error: &io::Error) -> ReadError {
     ReadError::Io { path: Arc::clone(path), error: error.to_string().into() }
 }
 
+/// A part of a segment that was read past the system's cache.
+#[derive(Default)]
+struct ColdPart {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl ColdPart {
+    /// The bytes of a range, if it holds them all.
+    fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
+        let start = range.start.checked_sub(self.start)? as usize;
+        self.bytes.get(start..start + (range.end - range.start) as usize)
+    }
+}
+
+/// Where an entry and its record stand in the log.
+fn span_of(entry: &Entry) -> Range<u64> {
+    let position = entry.physical.0;
+    position.saturating_sub(HEADER)..position.saturating_add(u64::from(entry.size))
+}
+
 impl Log {
     /// Appends the records of entries; on an error `out` is as before.
     pub(crate) fn gather(&self, entries: &[Entry], out: &mut BytesMut) -> Result<(), ReadError> {
         let before = out.len();
         out.reserve(entries.iter().map(|entry| entry.size as usize).sum());
-        let segments = self.segments.load();
-        let cold = self.cold_span(entries);
-        if let Some(span) = &cold {
-            segments.iter().for_each(|segment| segment.prefetch(span));
+        let gathered = self.gather_all(entries, out);
+        if gathered.is_err() {
+            out.truncate(before);
         }
-        let mut segment = None;
-        for entry in entries {
+        gathered
+    }
+
+    fn gather_all(&self, entries: &[Entry], out: &mut BytesMut) -> Result<(), ReadError> {
+        let segments = self.segments.load();
+        let mut is_cold = entries.last().is_some_and(|last| !self.is_hot(last.physical));
+        let (mut segment, mut cold) = (None, ColdPart::default());
+        for (number, entry) in entries.iter().enumerate() {
             let position = entry.physical.0;
-            if !segment.is_some_and(|s: &Arc<super::Segment>| s.start <= position && position < s.end()) {
+            if !segment.is_some_and(|s: &Arc<Segment>| s.start <= position && position < s.end()) {
                 segment = find(&segments, position);
             }
-            let gathered = match segment {
-                Some(segment) => self.gather_one(segment, entry, out),
-                None => Err(self.damaged(position, "the file of the log that held the message is missing")),
+            let Some(segment) = segment else {
+                return Err(self.damaged(position, "the file of the log that held the message is missing"));
             };
-            if let Err(error) = gathered {
-                out.truncate(before);
-                return Err(error);
+            if is_cold && cold.get(&span_of(entry)).is_none() {
+                let part = self.read_cold(segment, &entries[number..])?;
+                is_cold = part.is_some();
+                cold = part.unwrap_or_default();
             }
-        }
-        if let Some(span) = cold {
-            // What one consumer catches up with must not push the end of the log out of memory.
-            segments.iter().for_each(|segment| segment.release(span.clone()));
+            self.gather_one(segment, entry, &cold, out)?;
         }
         Ok(())
     }
 
-    /// The part of the log that entries from the disk lie in, if it holds little else.
-    fn cold_span(&self, entries: &[Entry]) -> Option<Range<u64>> {
-        let (first, last) = (entries.first()?, entries.last()?);
-        let span = first.physical.0.checked_sub(HEADER)?..last.physical.0 + u64::from(last.size);
-        let bytes: u64 = entries.iter().map(|entry| u64::from(entry.size) + HEADER).sum();
-        let is_dense = span.end.saturating_sub(span.start) <= bytes * SPARSE_MAX;
-        (!self.is_hot(last.physical) && is_dense).then_some(span)
+    /// The part of a segment that holds the first of these entries and those that follow it closely; `None` if it is to be
+    /// read as memory.
+    fn read_cold(&self, segment: &Segment, entries: &[Entry]) -> Result<Option<ColdPart>, ReadError> {
+        let Some(mut part) = entries.first().map(span_of) else { return Ok(None) };
+        for next in entries.iter().map(span_of) {
+            if next.start <= part.end + GAP_BYTES_MAX && next.start >= part.start && next.end <= segment.end() {
+                part.end = part.end.max(next.end);
+            } else {
+                break;
+            }
+        }
+        // Whole blocks are read, so all that is in them must be written.
+        let is_final = part.end.saturating_add(BLOCK) <= self.written();
+        if part.start < segment.start || part.end > segment.end() || !is_final {
+            return Ok(None);
+        }
+        let read = self.cold_blocks.read(&*self.host.disk, segment, &part);
+        let bytes = read.map_err(|error| io_error(&segment.path, &error))?;
+        Ok(bytes.map(|bytes| ColdPart { start: part.start, bytes }))
     }
 
-    fn gather_one(&self, segment: &super::Segment, entry: &Entry, out: &mut BytesMut) -> Result<(), ReadError> {
+    fn gather_one(
+        &self,
+        segment: &Segment,
+        entry: &Entry,
+        cold: &ColdPart,
+        out: &mut BytesMut,
+    ) -> Result<(), ReadError> {
         let (position, size) = (entry.physical.0, entry.size as usize);
-        if size == 0 || position < segment.start + super::segment::SEGMENT_HEADER_LEN + HEADER {
+        if size == 0 || position < segment.start + SEGMENT_HEADER_LEN + HEADER {
             return Err(self.damaged(position, "the message is lost in a damaged part of the log"));
         }
         let at = position - HEADER;
-        let bytes = segment.read(at, HEADER_LEN + size).map_err(|error| io_error(&segment.path, &error))?;
+        let bytes = match cold.get(&span_of(entry)) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => segment.read(at, HEADER_LEN + size).map_err(|error| io_error(&segment.path, &error))?,
+        };
         if bytes.len() < HEADER_LEN + size {
             return Err(self.damaged(position, "the file ends before the record does"));
         }
@@ -96,7 +142,7 @@ impl Log {
     pub(crate) fn read_at(&self, position: u64, limit: u64) -> Result<Bytes, ReadError> {
         let segments = self.segments.load();
         let Some(segment) = find(&segments, position) else { return Err(self.no_record(position)) };
-        let first = segment.start + super::segment::SEGMENT_HEADER_LEN + HEADER;
+        let first = segment.start + SEGMENT_HEADER_LEN + HEADER;
         if position < first || position >= limit {
             return Err(self.no_record(position));
         }

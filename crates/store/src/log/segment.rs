@@ -36,6 +36,7 @@ pub(crate) struct Segment {
     pub(crate) path: Arc<Path>,
     pub(crate) file: Arc<dyn File>,
     map: OnceLock<Option<Arc<dyn Map>>>,
+    direct: OnceLock<Option<Arc<dyn File>>>,
     /// Whether it was created, not found.
     is_created: bool,
     /// Whether a power failure leaves the file's name.
@@ -111,6 +112,7 @@ impl Segment {
             path: path.into(),
             file,
             map: OnceLock::new(),
+            direct: OnceLock::new(),
             is_created: true,
             is_settled: AtomicBool::new(false),
         })
@@ -139,7 +141,8 @@ impl Segment {
         };
         // Its creator may have died before its name was durable.
         let is_settled = AtomicBool::new(false);
-        Ok((Self { start, len, path: path.into(), file, map: OnceLock::new(), is_created: false, is_settled }, flaw))
+        let (map, direct) = (OnceLock::new(), OnceLock::new());
+        Ok((Self { start, len, path: path.into(), file, map, direct, is_created: false, is_settled }, flaw))
     }
 
     /// Where the file may hold anything but zeros, from a position on. Found out before any of it is read, because what
@@ -186,15 +189,17 @@ impl Segment {
         Ok(self.map.get_or_init(|| map).as_deref())
     }
 
-    /// Has the system read a part of the log before it is needed.
-    pub(crate) fn prefetch(&self, positions: &Range<u64>) {
-        let from = positions.start.max(self.start) - self.start;
-        let to = positions.end.min(self.end()).saturating_sub(self.start);
-        if from < to
-            && let Err(error) = self.file.advise(from..to, rt::Access::WillRead)
-        {
-            tracing::debug!(file = %self.path.display(), %error, "the system does not read ahead");
+    /// The file as it is read past the system's memory, where the disk can.
+    pub(crate) fn direct(&self, disk: &dyn Disk) -> io::Result<Option<&dyn File>> {
+        if let Some(direct) = self.direct.get() {
+            return Ok(direct.as_deref());
         }
+        let direct = match disk.open_direct(&self.path) {
+            // Retention took it away; who still reads it goes on in the open file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            direct => direct?,
+        };
+        Ok(self.direct.get_or_init(|| direct).as_deref())
     }
 
     /// Lets the system drop a synced part of the log from memory; it can still be read.
@@ -207,7 +212,7 @@ impl Segment {
         if let Some(Some(map)) = self.map.get() {
             map.release(from..to);
         }
-        if let Err(error) = self.file.advise(from..to, rt::Access::Done) {
+        if let Err(error) = self.file.release(from..to) {
             tracing::debug!(file = %self.path.display(), %error, "the system keeps a part of the log in memory");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::faults::{input_output, no_space, stale};
 use super::{Inode, InodeId, Operation, SimDisk, State};
-use crate::{Access, Disk, DiskLock, File, Map, Space};
+use crate::{Disk, DiskLock, File, Map, Space};
 use parking_lot::MutexGuard;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,10 @@ impl Disk for Mount {
         let state = &mut *self.enter()?;
         let inode = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
         self.file(state, inode, path)
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        self.open(path).map(Some)
     }
 
     fn try_exists(&self, path: &Path) -> io::Result<bool> {
@@ -213,7 +217,7 @@ impl File for SimFile {
         Ok(self.disk.enter(self.generation)?.inode(self.inode)?.data_from(at))
     }
 
-    fn advise(&self, _range: std::ops::Range<u64>, _access: Access) -> io::Result<()> {
+    fn release(&self, _range: std::ops::Range<u64>) -> io::Result<()> {
         self.disk.enter(self.generation).map(drop)
     }
 
