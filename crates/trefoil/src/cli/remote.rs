@@ -133,10 +133,8 @@ impl Cluster {
         body: &[u8],
         held: Duration,
     ) -> anyhow::Result<Answer> {
-        let mut owned = Vec::new();
-        fields(&mut owned);
-        let fields: Vec<_> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let call = Call { code: code.0, fields: &fields, body };
+        let owned = written(fields);
+        let call = Call { code: code.0, fields: &borrowed(&owned), body };
         let response = self.client.call(addr, &call, self.timeout + held).await?;
         Ok(Answer { code: ResponseCode(response.code), response })
     }
@@ -161,10 +159,8 @@ impl Cluster {
         fields: impl FnOnce(&mut Vec<(String, String)>),
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        let mut owned = Vec::new();
-        fields(&mut owned);
-        let fields: Vec<_> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let call = Call { code: code.0, fields: &fields, body };
+        let owned = written(fields);
+        let call = Call { code: code.0, fields: &borrowed(&owned), body };
         let response = self.client.call_once(addr, &call, self.timeout).await?;
         Answer { code: ResponseCode(response.code), response }.success(addr, code)
     }
@@ -177,9 +173,7 @@ impl Cluster {
         fields: impl FnOnce(&mut Vec<(String, String)>),
         body: Bytes,
     ) -> Pending {
-        let (this, addr) = (Arc::clone(self), addr.to_owned());
-        let mut owned = Vec::new();
-        fields(&mut owned);
+        let (this, addr, owned) = (Arc::clone(self), addr.to_owned(), written(fields));
         // Tasks of this one-threaded program first run in the order in which they were started.
         Pending(rt::spawn(async move { this.ask(&addr, code, |out| *out = owned, &body).await }))
     }
@@ -288,6 +282,16 @@ pub(super) fn masters_of<'a>(brokers: impl IntoIterator<Item = &'a BrokerData>) 
     let mut masters: Vec<_> = brokers.into_iter().filter_map(master).collect();
     masters.sort();
     masters
+}
+
+fn written(fields: impl FnOnce(&mut Vec<(String, String)>)) -> Vec<(String, String)> {
+    let mut written = Vec::new();
+    fields(&mut written);
+    written
+}
+
+fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+    fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 /// Whether a request may have been done although no answer came.

@@ -490,18 +490,24 @@ fn what_comes_after_the_end_is_left_to_the_next_run() {
     node.check("consume t --until-end --group g", "", &["late\n"]);
 }
 
-#[test]
-fn a_topic_takes_messages_again_when_scaling_is_given_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(dir.path());
+/// A scaling of the topic `t` that waits for the second of two messages to be consumed, and has said so.
+fn start_scaling(node: &Node) -> Child {
     node.check("topic create t --queues 1", "", &[]);
     node.check("produce t first", "", &[]);
     node.check("consume t --max 1 --group g", "", &["first"]);
     node.check("produce t second", "", &[]);
-    let mut scaling = start(&node, "topic scale t --queues 2 --keep-order");
+    let mut scaling = start(node, "topic scale t --queues 2 --keep-order");
     let mut said = String::new();
     BufReader::new(scaling.stdout.take().unwrap()).read_line(&mut said).unwrap();
     assert!(said.contains("messages are refused"), "{said}");
+    scaling
+}
+
+#[test]
+fn a_topic_takes_messages_again_when_scaling_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let mut scaling = start_scaling(&node);
     assert!(Command::new("kill").args(["-INT", &scaling.id().to_string()]).status().unwrap().success());
     assert!(!scaling.wait().unwrap().success());
     node.check("produce t third", "", &["broker-a"]);
@@ -512,13 +518,7 @@ fn a_topic_takes_messages_again_when_scaling_is_given_up() {
 fn a_topic_that_a_killed_scaling_has_closed_says_how_it_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path());
-    node.check("topic create t --queues 1", "", &[]);
-    node.check("produce t first", "", &[]);
-    node.check("consume t --max 1 --group g", "", &["first"]);
-    node.check("produce t second", "", &[]);
-    let mut scaling = start(&node, "topic scale t --queues 2 --keep-order");
-    let mut said = String::new();
-    BufReader::new(scaling.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let mut scaling = start_scaling(&node);
     // It has said so before it does so.
     while node.run(&["produce", "t", "third"], "").0 {}
     scaling.kill().unwrap();
