@@ -142,6 +142,8 @@ final class TopicScenarios {
         String topic = stage.topic("t", 2);
         stage.sendNumbered(topic, "A", 0, 10);
         MessageQueue queue = stage.queues(topic).get(0);
+        // A client knows a broker by the topics that it has pulled from.
+        stage.endpoint.reader.pull(stage.queues(stage.topic("kept", 1)).get(0), "*", 0, 1);
         Set<String> masters = new HashSet<>(stage.endpoint.masters());
         stage.admin.deleteTopicInBroker(masters, topic);
         Versioned.deleteRoute(stage, topic);
