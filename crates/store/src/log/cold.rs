@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
     use rt::RealDisk;
 
-    /// A segment of 3 MiB and a bit; the byte at a position is told by the position.
+    /// A segment of three blocks and a bit; the byte at a position is told by the position.
     fn segment(dir: &std::path::Path) -> Segment {
         let len = 3 * BLOCK + 5000;
         let segment = Segment::create(&RealDisk, dir, 0, len, 1).expect("a new file");
