@@ -1,15 +1,16 @@
 //! What operators ask: settings, progress, lag, resets.
 
+mod attributes;
+
 use crate::administration::{not_stored, to_its_end};
 use crate::client::{Ask, AskError, Notice, OffsetsReset};
 use crate::group::{GroupView, Heartbeat, Member, ProducerView};
 use crate::{AdminError, Broker, TopicState};
-use crate::{quota, retention};
 use bytes::Bytes;
 use cluster::metadata::Change;
 use model::{Group, GroupConfig, QUEUES_MAX, QueueId, QueueOffset, Topic, TopicConfig, system};
 use rt::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Boundary;
@@ -84,7 +85,7 @@ impl Broker {
             let allowed = "sums of 8 (priority), 4 (read), 2 (write) and 1 (inherit)".to_owned();
             return Err(AdminError::Range { what: "perm", value: config.permission.to_string(), allowed });
         }
-        check_attributes(config)
+        attributes::check_topic(&config.attributes)
     }
 
     /// What [`Broker::put_group`] would refuse.
@@ -93,13 +94,7 @@ impl Broker {
     /// [`AdminError`].
     pub fn check_group_config(&self, config: &GroupConfig) -> Result<(), AdminError> {
         Group::new(config.group.as_str())?;
-        check_quota(&config.attributes)?;
-        let mut names = config.attributes.keys();
-        if let Some(unknown) = names.find(|name| ![quota::MESSAGES, quota::BYTES].contains(&name.as_str())) {
-            let allowed = format!("{}, {}", quota::MESSAGES, quota::BYTES);
-            return Err(AdminError::Range { what: "attribute", value: unknown.clone(), allowed });
-        }
-        Ok(())
+        attributes::check_group(&config.attributes)
     }
 
     /// Creates a group or changes its settings; durable on return.
@@ -452,44 +447,4 @@ fn timestamp_at(queue: &store::Queue, offset: QueueOffset) -> Result<i64, AdminE
     let mut found = Vec::new();
     queue.entries(offset, 1, &mut found)?;
     Ok(found.first().map_or(0, |entry| entry.store_timestamp))
-}
-
-fn check_quota(attributes: &BTreeMap<String, String>) -> Result<(), AdminError> {
-    match quota::fault(attributes) {
-        None => Ok(()),
-        Some((what, value)) => {
-            Err(AdminError::Range { what, value: value.to_owned(), allowed: "a whole number from 1 on".to_owned() })
-        }
-    }
-}
-
-fn check_attributes(config: &TopicConfig) -> Result<(), AdminError> {
-    check_quota(&config.attributes)?;
-    for (name, value) in &config.attributes {
-        if [quota::MESSAGES, quota::BYTES].contains(&name.as_str()) {
-            continue;
-        }
-        if name == retention::ATTRIBUTE {
-            if retention::hours(value).is_none() {
-                let allowed = format!("1 to {} hours", retention::HOURS_MAX);
-                return Err(AdminError::Range { what: retention::ATTRIBUTE, value: value.clone(), allowed });
-            }
-            continue;
-        }
-        let allowed: &[&str] = match name.as_str() {
-            crate::topic::FLUSH_ATTRIBUTE => &["sync", "async"],
-            "message.type" => &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "MIXED"],
-            "cleanup.policy" => &["DELETE"],
-            "queue.type" => &["SimpleCQ"],
-            _ => {
-                let allowed = "flush, retention.hours, quota.messages-per-second, quota.bytes-per-second, message.type, cleanup.policy, queue.type".to_owned();
-                return Err(AdminError::Range { what: "attribute", value: name.clone(), allowed });
-            }
-        };
-        if !allowed.contains(&value.as_str()) {
-            let value = format!("{name}={value}");
-            return Err(AdminError::Range { what: "attribute", value, allowed: allowed.join(", ") });
-        }
-    }
-    Ok(())
 }

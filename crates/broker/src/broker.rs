@@ -7,6 +7,7 @@ use crate::consume::reset::Resets;
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::quota::Quota;
+use crate::retention::Sizes;
 use crate::room::{Room, Turn};
 use crate::settings::Settings;
 use crate::timed::Timed;
@@ -55,7 +56,7 @@ pub struct Broker {
     trends: Mutex<Trends>,
     admin_lane: Lane,
     /// One look at a time for what need not be kept any more.
-    retaining: tokio::sync::Mutex<()>,
+    retaining: tokio::sync::Mutex<Sizes>,
     /// By both clocks.
     started: (Timestamp, Duration),
 }
@@ -159,7 +160,7 @@ impl Broker {
                 let broker = Arc::clone(&self);
                 self.host.run_blocking(move || broker.sample_traffic()).await;
             }
-            if second.is_multiple_of(RETENTION_SECONDS) && retaining.as_ref().is_none_or(TaskHandle::is_finished) {
+            if second % RETENTION_SECONDS == 1 && retaining.as_ref().is_none_or(TaskHandle::is_finished) {
                 let broker = Arc::clone(&self);
                 retaining = Some(rt::spawn(async move { broker.retain().await }));
             }
@@ -332,7 +333,7 @@ impl Broker {
         &self.changing
     }
 
-    pub(crate) fn retaining(&self) -> &tokio::sync::Mutex<()> {
+    pub(crate) fn retaining(&self) -> &tokio::sync::Mutex<Sizes> {
         &self.retaining
     }
 

@@ -89,12 +89,6 @@ pub(crate) fn per_second(value: &str) -> Option<u64> {
     value.parse().ok().filter(|number| *number > 0)
 }
 
-/// The first quota attribute whose value is wrong.
-pub(crate) fn fault(attributes: &BTreeMap<String, String>) -> Option<(&'static str, &str)> {
-    let mut named = [MESSAGES, BYTES].into_iter().filter_map(|name| Some((name, attributes.get(name)?.as_str())));
-    named.find(|(_, value)| per_second(value).is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

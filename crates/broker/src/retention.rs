@@ -1,31 +1,58 @@
-//! What need not be kept any more: whole files of the log, and messages of topics that are kept for less long.
+//! What need not be kept any more: whole files of the log, and messages of topics of which less is kept.
 //!
-//! A topic's attribute [`ATTRIBUTE`] goes before the broker's `retention`. Kept longer, it keeps the files of the log that
-//! hold its messages; kept shorter, its messages cannot be read any more, and their space comes back with their file.
+//! A topic's attribute [`HOURS`] goes before the broker's `retention`. Kept longer, it keeps the files of the log that hold its
+//! messages; kept shorter, its messages cannot be read any more. So it is with those beyond its attribute [`BYTES`]. Their
+//! space comes back with their file, which goes as soon as nothing in it can be read.
+
+mod tally;
 
 use crate::Broker;
 use crate::topic::TopicState;
-use model::Topic;
+use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use rt::Timestamp;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Boundary, ReadError, Retention};
+use store::{Boundary, Queue, ReadError, Retention};
+use tally::Tally;
 
 /// Topic attribute: hours for which messages of the topic are kept.
-pub(crate) const ATTRIBUTE: &str = "retention.hours";
+pub(crate) const HOURS: &str = "retention.hours";
 /// Most hours of that attribute: a century.
 pub(crate) const HOURS_MAX: u64 = 876_000;
+/// Topic attribute: bytes of log that messages of the topic may take, the oldest go first.
+pub(crate) const BYTES: &str = "retention.bytes";
 /// Pause between two parts of a file's space that are given back, so that the disk serves others meanwhile.
 const GIVE_BACK_PAUSE: Duration = Duration::from_millis(20);
+/// Entries of a queue that are added up together.
+const SIZES_STEP: usize = 1024;
 const MS_PER_HOUR: i64 = 3_600_000;
 
-/// The hours that an attribute's value says.
+/// The hours that the value of [`HOURS`] says.
 pub(crate) fn hours(value: &str) -> Option<u64> {
     value.parse().ok().filter(|hours| (1..=HOURS_MAX).contains(hours))
 }
 
+/// The bytes that the value of [`BYTES`] says.
+pub(crate) fn bytes(value: &str) -> Option<u64> {
+    value.parse().ok().filter(|bytes| *bytes > 0)
+}
+
+/// What the topics take that may take only so much.
+#[derive(Default)]
+pub(crate) struct Sizes(HashMap<Topic, Size>);
+
+/// What a topic takes.
+struct Size {
+    /// From when on there is a topic of that name.
+    since: PhysicalOffset,
+    /// What the messages before these offsets take.
+    tally: Tally,
+    counted: HashMap<QueueId, QueueOffset>,
+}
+
 fn own_ms(topic: &TopicState) -> Option<i64> {
-    hours(topic.config.attributes.get(ATTRIBUTE)?).map(|hours| hours as i64 * MS_PER_HOUR)
+    hours(topic.config.attributes.get(HOURS)?).map(|hours| hours as i64 * MS_PER_HOUR)
 }
 
 /// What the broker's settings and its topics ask for at a time.
@@ -38,8 +65,8 @@ fn retention(kept_ms: i64, bytes_max: Option<u64>, topics: &[(Topic, i64)], now:
 impl Broker {
     /// Removes what the settings say need not be kept. Done when its space is given back.
     pub async fn retain(self: &Arc<Self>) {
-        let _retaining = self.retaining().lock().await;
-        match self.remove_expired().await {
+        let mut sizes = self.retaining().lock().await;
+        match self.remove_expired(&mut sizes).await {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old messages deleted"),
             Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
@@ -57,13 +84,16 @@ impl Broker {
     }
 
     /// Gives the number of files removed. What waits for its time is moved out of the way before.
-    async fn remove_expired(self: &Arc<Self>) -> Result<usize, ReadError> {
+    async fn remove_expired(self: &Arc<Self>, sizes: &mut Sizes) -> Result<usize, ReadError> {
         let broker = Arc::clone(self);
+        let mut known = std::mem::take(sizes);
         let looking = move || {
             let retention = broker.hide_expired()?;
-            Ok::<_, ReadError>((broker.store().expiring(&retention), retention))
+            broker.hide_excess(&mut known)?;
+            Ok::<_, ReadError>((broker.store().expiring(&retention), retention, known))
         };
-        let (end, retention) = self.host().run_blocking(looking).await?;
+        let (end, retention, known) = self.host().run_blocking(looking).await?;
+        *sizes = known;
         if end == self.store().positions().min {
             return Ok(0);
         }
@@ -88,6 +118,49 @@ impl Broker {
         }
         Ok(retention(kept_ms, options.retention_bytes, &own, now))
     }
+
+    /// Makes what topics have beyond their bytes unreadable.
+    fn hide_excess(&self, sizes: &mut Sizes) -> Result<(), ReadError> {
+        let mut known = std::mem::take(&mut sizes.0);
+        for topic in self.all_topics() {
+            let Some(bytes_max) = topic.config.attributes.get(BYTES).and_then(|value| bytes(value)) else { continue };
+            let since = topic.config.since;
+            let size = known.remove(&topic.config.topic).filter(|size| size.since == since);
+            let mut size = size.unwrap_or_else(|| Size { since, tally: Tally::new(), counted: HashMap::new() });
+            for queue in topic.queues() {
+                size.count(queue)?;
+            }
+            let first_kept = PhysicalOffset(size.tally.cut(bytes_max));
+            topic.queues().iter().for_each(|queue| queue.hide_before(first_kept));
+            sizes.0.insert(topic.config.topic.clone(), size);
+        }
+        Ok(())
+    }
+}
+
+impl Size {
+    /// Adds what came into a queue since it was counted last.
+    fn count(&mut self, queue: &Queue) -> Result<(), ReadError> {
+        let counted = self.counted.entry(queue.id()).or_default();
+        let mut next = queue.readable_from(*counted)?;
+        let mut entries = Vec::new();
+        while next < queue.max_offset() {
+            entries.clear();
+            match queue.entries(next, SIZES_STEP, &mut entries) {
+                Ok(()) => {}
+                Err(ReadError::Damaged { .. }) => {
+                    next = queue.readable_from(next)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let Some(last) = entries.last() else { break };
+            next = last.offset.plus(1);
+            entries.iter().for_each(|entry| self.tally.add(entry.physical.0, u64::from(entry.size)));
+        }
+        *counted = next;
+        Ok(())
+    }
 }
 
 /// Makes messages stored before a time unreadable.
@@ -98,9 +171,9 @@ fn hide_expired(topic: &TopicState, before: i64) -> Result<(), ReadError> {
             continue;
         };
         let mut entries = Vec::new();
-        queue.entries(model::QueueOffset(last_expired), 1, &mut entries)?;
+        queue.entries(QueueOffset(last_expired), 1, &mut entries)?;
         if let Some(entry) = entries.first().filter(|entry| entry.store_timestamp < before) {
-            queue.hide_before(model::PhysicalOffset(entry.physical.0 + 1));
+            queue.hide_before(PhysicalOffset(entry.physical.0 + 1));
         }
     }
     Ok(())
@@ -118,6 +191,16 @@ mod tests {
         check("0", None);
         check("876001", None);
         check("3 days", None);
+    }
+
+    #[test]
+    fn bytes_are_checked() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(bytes(text), expected, "{text}");
+        check("1", Some(1));
+        check("18446744073709551615", Some(u64::MAX));
+        check("0", None);
+        check("-1", None);
+        check("1 GiB", None);
     }
 
     #[test]

@@ -183,6 +183,12 @@ impl Queue {
         Ok(self.try_spot(first)?.is_some_and(|spot| spot.physical < part.end))
     }
 
+    /// Position of the first message that is not hidden; beyond all if there is none. Before all if it is lost.
+    pub(crate) fn shown_from(&self) -> Result<u64, ReadError> {
+        let first = self.try_spot(self.min_offset().0)?;
+        Ok(first.map_or(u64::MAX, |spot| if spot.size == 0 { 0 } else { spot.physical }))
+    }
+
     /// The first offset that readers may not see yet: the end of the queue.
     #[must_use]
     pub fn max_offset(&self) -> QueueOffset {

@@ -1,4 +1,4 @@
-//! Retention: whole segments go, oldest first.
+//! Retention: whole segments go, oldest first, when they are old, too many, or all in them is hidden.
 //!
 //! A segment first gets another name, so that it is gone for readers and for the next start at once; its space is then
 //! given back in steps, because a file system that frees a whole segment holds up the writer meanwhile.
@@ -183,7 +183,8 @@ fn expired(shared: &Shared, retention: &Retention) -> Vec<Arc<Segment>> {
     let indexed = shared.newest.lock().from;
     let (segments, runs) = (log.segments.load(), log.runs.list());
     let Some((_, sealed)) = segments.split_last() else { return Vec::new() };
-    let queues = if retention.longer.is_empty() { Vec::new() } else { shared.queues.all() };
+    let queues = shared.queues.all();
+    let shown_from = sealed.first().map_or(0, |first| shown_from(&queues, first));
     let is_kept_longer = |segment: &Segment, newest_time: i64| {
         let mut longer = retention.longer.iter().filter(|(_, before)| newest_time >= *before);
         longer.any(|(topic, _)| has_messages(&queues, topic, segment.start..segment.end()))
@@ -193,7 +194,7 @@ fn expired(shared: &Shared, retention: &Retention) -> Vec<Arc<Segment>> {
             return false;
         }
         let kept_bytes = log.written().saturating_sub(segment.end());
-        if retention.bytes_max.is_some_and(|max| kept_bytes >= max) {
+        if retention.bytes_max.is_some_and(|max| kept_bytes >= max) || segment.end() <= shown_from {
             return true;
         }
         // No run reaches over the start of a segment; over its end it may, if the file was made shorter.
@@ -203,6 +204,21 @@ fn expired(shared: &Shared, retention: &Retention) -> Vec<Arc<Segment>> {
         newest_time < retention.before && !is_kept_longer(segment, newest_time)
     };
     sealed.iter().take_while(is_expired).cloned().collect()
+}
+
+/// Position of the first message that is not hidden, or one before it. When in doubt the first segment has some.
+fn shown_from(queues: &[Arc<Queue>], first: &Segment) -> u64 {
+    if queues.iter().all(|queue| queue.hidden_before() <= first.start) {
+        return first.start;
+    }
+    let mut shown_from = u64::MAX;
+    for queue in queues {
+        shown_from = shown_from.min(queue.shown_from().unwrap_or(first.start));
+        if shown_from < first.end() {
+            break;
+        }
+    }
+    shown_from
 }
 
 /// Whether a topic has messages in a part of the log. When in doubt it has.

@@ -73,6 +73,7 @@ fn wrong_attributes_are_refused() {
             ("quota.messages-per-second", "0"),
             ("quota.bytes-per-second", "lots"),
             ("retention.hours", "-1"),
+            ("retention.bytes", "0"),
             ("flush", "sometimes"),
             ("no.such.attribute", "1"),
         ] {
@@ -178,5 +179,34 @@ fn the_oldest_files_go_when_there_are_more_bytes_than_wanted() {
         }
         rt::sleep(Duration::from_secs(4 * 3600)).await;
         assert_eq!(node.pull("g", "t", 0, "*").await.unwrap().next.0, first, "nothing more goes");
+    });
+}
+
+#[test]
+fn a_topic_may_take_so_many_bytes_and_no_more() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        node.broker.put_topic(with_attribute("bounded", "retention.bytes", &(8 << 20).to_string())).await.unwrap();
+        node.send("other", "early").await.unwrap();
+        fill(&node, "bounded", 5).await;
+        rt::sleep(Duration::from_secs(100)).await;
+        assert_eq!(first(&node, "bounded").await, 0, "there is less than it may have");
+        fill(&node, "bounded", 25).await;
+        node.send("other", "late").await.unwrap();
+        rt::sleep(Duration::from_secs(100)).await;
+        assert_eq!(first(&node, "bounded").await, 22);
+        assert_eq!(node.bodies("other", 0, "*").await, ["early", "late"]);
+        assert_eq!(node.broker.store().positions().min.0, 0, "the first file has a message of another topic");
+        // Counted anew.
+        let node = node.power_cycle().await;
+        rt::sleep(Duration::from_secs(100)).await;
+        assert_eq!(first(&node, "bounded").await, 22);
+        node.broker.put_topic(with_attribute("other", "retention.bytes", "1")).await.unwrap();
+        fill(&node, "bounded", 2).await;
+        rt::sleep(Duration::from_secs(100)).await;
+        assert_eq!(first(&node, "bounded").await, 24);
+        assert_eq!(node.bodies("other", 1, "*").await, ["late"]);
+        let freed = node.broker.store().positions().min.0;
+        assert!(freed > 16 << 20, "files of which nothing can be read go: {freed}");
     });
 }

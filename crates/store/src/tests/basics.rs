@@ -146,12 +146,12 @@ async fn what_cannot_be_stored_is_refused_at_once() {
 #[expect(clippy::disallowed_methods, reason = "the thread must stand still, not only this task")]
 async fn what_waited_too_long_for_its_write_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(Options { wait_max_ms: 10, ..small(dir.path()) });
+    let (store, _) = open(Options { wait_max_ms: 300, ..small(dir.path()) });
     send(&store, "t", 0, b"in time").await;
     // Meanwhile the writer falls asleep. It is told of the next one by another task of this thread.
     rt::sleep(std::time::Duration::from_millis(50)).await;
     let appending = store.append(vec![message(&store, "t", 0, b"late", "")]).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::thread::sleep(std::time::Duration::from_millis(400));
     assert!(matches!(appending.await[..], [Err(AppendError::Overdue { .. })]));
     assert_eq!(queue(&store, "t", 0).max_offset().0, 1);
 }
@@ -233,6 +233,33 @@ async fn a_topic_kept_longer_keeps_its_segments() {
     assert_eq!(bodies(&store, &precious).unwrap(), [[100; 200]]);
     store.retain(&Retention { before: i64::MAX, ..Retention::default() }).unwrap();
     assert_eq!(precious.min_offset(), precious.max_offset());
+}
+
+#[tokio::test]
+async fn segments_of_which_all_is_hidden_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(small(dir.path()));
+    send(&store, "idle", 0, b"only one").await;
+    for number in 0..400u32 {
+        send(&store, "t", 0, &[number as u8; 200]).await;
+    }
+    store.close().await;
+    drop(store);
+    let (store, _) = open(small(dir.path()));
+    let (idle, queue_t) = (queue(&store, "idle", 0), queue(&store, "t", 0));
+    let mut entries = Vec::new();
+    queue_t.entries(QueueOffset(0), 400, &mut entries).unwrap();
+    queue_t.hide_before(entries[300].physical);
+    assert_eq!(
+        store.retain(&Retention::default()).unwrap().segments,
+        0,
+        "the first one has a message of another topic"
+    );
+    idle.hide_before(entries[300].physical);
+    assert!(store.retain(&Retention::default()).unwrap().segments > 2);
+    assert!(store.positions().min <= entries[300].physical);
+    assert_eq!((queue_t.min_offset().0, bodies(&store, &queue_t).unwrap().len()), (300, 100));
+    assert_eq!(idle.min_offset(), idle.max_offset());
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ final class TopicScenarios {
             Versioned.createTopic(stage, master, config, Map.of("-flush", ""));
             stage.createTopic(topic, 1, Stage.READ_WRITE);
             Versioned.checkAttributes(stage, master, topic, Map.of("retention.hours", "24"));
-            for (var wrong : List.of(Map.of("+flush", "sometimes"), Map.of("+retention.hours", "0"), Map.of("+no.such", "1"))) {
+            for (var wrong : List.of(Map.of("+flush", "sometimes"), Map.of("+retention.hours", "0"), Map.of("+retention.bytes", "0"), Map.of("+no.such", "1"))) {
                 Check.fails("attributes " + wrong, () -> Versioned.createTopic(stage, master, config, wrong))
                     .withCode(Code.INVALID_PARAMETER);
             }
