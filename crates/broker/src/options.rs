@@ -34,8 +34,6 @@ pub struct Options {
     pub timer_delay_max: Duration,
     /// Most messages in one reply to a pull. Default 1,024.
     pub pull_messages_max: u32,
-    /// Most bytes in one reply to a pull that has more than one message. Default 1 MiB.
-    pub pull_bytes_max: usize,
 }
 
 impl Options {
@@ -57,7 +55,6 @@ impl Options {
             cold_read_bytes_per_second: Some(64 << 20),
             timer_delay_max: Duration::from_secs(72 * 3600),
             pull_messages_max: 1024,
-            pull_bytes_max: 1 << 20,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! (so that a batch of sends becomes one append), polls what the door is still working on, and writes answers in the
 //! order in which they are ready.
 
+mod appetite;
 mod connection;
 mod drive;
 mod outbox;
@@ -201,8 +202,10 @@ impl Server {
 mod tests {
     use super::*;
     use crate::client::{Client, ClientError};
+    use crate::reply::write_request;
     use rt::ShutdownTrigger;
     use std::sync::atomic::AtomicBool;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[derive(Default)]
     struct Broken(AtomicBool);
@@ -215,6 +218,53 @@ mod tests {
         fn closed(&self, _: &Arc<Connection>) {
             self.0.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Answers as much as the connection is to be given.
+    #[derive(Default)]
+    struct Generous(parking_lot::Mutex<Option<Arc<Connection>>>);
+
+    impl Door for Generous {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+            *self.0.lock() = Some(Arc::clone(connection));
+            requests.iter().for_each(|_| connection.send(|out| out.resize(out.len() + connection.answer_bytes(), 0)));
+        }
+
+        fn closed(&self, _: &Arc<Connection>) {}
+    }
+
+    #[test]
+    fn answers_follow_the_speed_of_the_client() {
+        rt::sim::run(1, |world| async move {
+            let (machine, door) = (world.host("server"), Arc::new(Generous::default()));
+            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
+            let (_stop, shutdown) = ShutdownTrigger::new();
+            machine.spawn(server.serve(shutdown));
+            let mut client = world.host("client").boot().net.connect(addr).await.unwrap();
+            let mut asked = BytesMut::new();
+            for opaque in 0..10 {
+                write_request(&mut asked, &Call { code: 1, fields: &[], body: &[] }, opaque, false);
+            }
+            let answer_bytes = || door.0.lock().as_ref().unwrap().answer_bytes();
+            let mut piece = vec![0; 16 << 10];
+            client.write_all(&asked).await.unwrap();
+            for _ in 0..20 {
+                client.read_exact(&mut piece).await.unwrap();
+                rt::sleep(Duration::from_millis(100)).await;
+            }
+            let slow = answer_bytes();
+            assert!((32 << 10..64 << 10).contains(&slow), "{slow} at 160 KiB a second");
+            for _ in 20..10 * (1 << 20) / piece.len() {
+                client.read_exact(&mut piece).await.unwrap();
+            }
+            for _ in 0..10 {
+                client.write_all(&asked[..asked.len() / 10]).await.unwrap();
+                client.read_exact(&mut piece).await.unwrap();
+            }
+            rt::sleep(Duration::from_secs(1)).await;
+            assert!(answer_bytes() > slow, "{}", answer_bytes());
+        });
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub struct Pull<'a> {
     pub offset: i64,
     /// Most messages wanted.
     pub messages_max: i32,
-    /// Most bytes wanted; none: the broker's limit.
-    pub bytes_max: Option<i32>,
+    /// Most bytes wanted; one message may be larger.
+    pub bytes_max: usize,
     /// The group's offset to be remembered with this request.
     pub commit: Option<i64>,
     /// How long to wait for a message if there is none.
@@ -291,9 +291,7 @@ impl Broker {
             asked,
             from: asked,
             messages_max: ask.messages_max.clamp(1, options.pull_messages_max as i32) as usize,
-            bytes_max: ask
-                .bytes_max
-                .map_or(options.pull_bytes_max, |max| (max.max(1) as usize).min(options.pull_bytes_max)),
+            bytes_max: ask.bytes_max,
             suggested_broker: group.broker_id.0,
             quota: self.group_quota(&group),
             broker: Arc::clone(self),

@@ -58,7 +58,7 @@ fn pull(node: &Node, member: u64, offset: u64) -> Pulled {
         queue_id: 0,
         offset: offset as i64,
         messages_max: 32,
-        bytes_max: None,
+        bytes_max: 1 << 20,
         commit: None,
         wait: None,
         filter: Filter::Subscribed { version: 0 },

@@ -179,7 +179,7 @@ impl Node {
             queue_id: 0,
             offset,
             messages_max: 32,
-            bytes_max: None,
+            bytes_max: 1 << 20,
             commit: None,
             wait: Some(wait),
             filter: Filter::Given { kind: None, expression: tags },

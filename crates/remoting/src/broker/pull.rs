@@ -38,7 +38,7 @@ pub(super) fn pull(
     };
     let asker = Asker { opaque: header.opaque, encoding: frame.encoding, one_way: header.is_one_way() };
     let bytes = frame.header.len();
-    match broker.pull(&ask(&request, connection.id())) {
+    match broker.pull(&ask(&request, connection)) {
         Ok(PullStep::Ready(pulled)) => deliver(broker, connection, asker, Ok(pulled), work, bytes),
         Err(error) => deliver(broker, connection, asker, Err(error), work, bytes),
         Ok(PullStep::Parked(parked)) => {
@@ -54,18 +54,20 @@ pub(super) fn pull(
     }
 }
 
-fn ask<'a>(request: &PullMessage<'a>, connection: u64) -> Pull<'a> {
+fn ask<'a>(request: &PullMessage<'a>, connection: &Connection) -> Pull<'a> {
     let has = |flag: i32| request.sys_flag & flag != 0;
     let given = request.subscription.filter(|_| has(PullMessage::SUBSCRIPTION));
+    let asked_bytes = request.max_msg_bytes.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0);
+    let answer_bytes = connection.answer_bytes();
     let suspends = has(PullMessage::SUSPEND) && request.suspend_timeout_millis > 0;
     Pull {
-        member: Some(connection),
+        member: Some(connection.id()),
         group: request.consumer_group,
         topic: request.topic,
         queue_id: request.queue_id,
         offset: request.queue_offset,
         messages_max: request.max_msg_nums,
-        bytes_max: request.max_msg_bytes.filter(|max| *max > 0),
+        bytes_max: asked_bytes.map_or(answer_bytes, |max| max.min(answer_bytes)),
         commit: has(PullMessage::COMMIT_OFFSET).then_some(request.commit_offset),
         wait: suspends.then(|| Duration::from_millis(request.suspend_timeout_millis as u64).min(WAIT_MAX)),
         filter: match given {

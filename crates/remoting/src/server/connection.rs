@@ -1,5 +1,6 @@
 //! A connection as the doors see it: a place to put answers, and a way to ask the client something.
 
+use super::appetite::Appetite;
 use super::outbox::Outbox;
 use crate::reply::write_request;
 use bytes::{Bytes, BytesMut};
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -32,6 +33,7 @@ pub struct Connection {
     /// Set while the connection's own task runs: it looks at the outbox before it sleeps and need not be woken.
     driving: AtomicBool,
     closed: AtomicBool,
+    answer_bytes: AtomicUsize,
     next_opaque: AtomicI32,
     calls: Mutex<HashMap<i32, oneshot::Sender<Response>>>,
     /// Answers that wait for room, the oldest first.
@@ -85,6 +87,7 @@ impl Connection {
             wake: AtomicWaker::new(),
             driving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            answer_bytes: AtomicUsize::new(Appetite::default().bytes()),
             next_opaque: AtomicI32::new(0),
             calls: Mutex::default(),
             crowd: Mutex::default(),
@@ -122,6 +125,16 @@ impl Connection {
             self.wake.wake();
         }
         result
+    }
+
+    /// Most bytes of messages to be put into one answer, by how fast the client takes what it is sent. One message may be larger.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.answer_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_answer_bytes(&self, bytes: usize) {
+        self.answer_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Whether little enough waits to be sent that a large answer may be made now.

@@ -1,5 +1,6 @@
 //! The task of one connection.
 
+use super::appetite::Appetite;
 use super::connection::Connection;
 use super::outbox::poll_write;
 use super::pace::{Pace, Rates};
@@ -111,6 +112,7 @@ struct Drive<'a> {
     input: BytesMut,
     output: BytesMut,
     work: Work,
+    appetite: Appetite,
     pace: Pace,
     /// Set while nothing is read because the client is too fast.
     pause: Option<BoxFuture<'static, ()>>,
@@ -155,6 +157,7 @@ pub(super) async fn run_plain(
         input,
         output: BytesMut::new(),
         work: Work::default(),
+        appetite: Appetite::default(),
         pace: Pace::default(),
         pause: None,
         heard,
@@ -293,6 +296,7 @@ impl Drive<'_> {
 
     /// Writes what waits; false if so much waits for the reader that nothing more may be taken in.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+        let mut taken = 0;
         loop {
             if self.output.is_empty() {
                 match self.connection.take_outbox() {
@@ -300,10 +304,19 @@ impl Drive<'_> {
                     None => break,
                 }
             }
-            if poll_write(&mut self.socket, &mut self.output, cx)?.is_pending() {
+            let waiting = self.output.len();
+            let written = poll_write(&mut self.socket, &mut self.output, cx)?;
+            taken += waiting - self.output.len();
+            if written.is_pending() {
+                self.appetite.has_enough(taken, self.clock.monotonic());
+                self.connection.set_answer_bytes(self.appetite.bytes());
                 return Ok(self.output.len() + self.connection.outbox_len() <= self.options.inflight_bytes_max);
             }
             self.output = BytesMut::new();
+        }
+        if taken > 0 {
+            self.appetite.took_all(taken, || self.clock.monotonic());
+            self.connection.set_answer_bytes(self.appetite.bytes());
         }
         // A plain socket has nothing to flush; a TLS one may hold a record back.
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(cx) {
