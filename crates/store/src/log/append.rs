@@ -114,15 +114,37 @@ impl Call {
 /// Calls that wait for the writer.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    calls: Mutex<Vec<Call>>,
+    waiting: Mutex<Waiting>,
     /// Bytes of calls that are not yet written.
     pending: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: Vec<Call>,
+    /// Nobody takes them any more.
+    is_closed: bool,
 }
 
 impl Inbox {
     /// Moves what waits to `out`, which is empty.
     pub(crate) fn take(&self, out: &mut Vec<Call>) {
-        std::mem::swap(&mut *self.calls.lock(), out);
+        std::mem::swap(&mut self.waiting.lock().calls, out);
+    }
+
+    /// Lets nothing in any more: what is in it now is the last that can be taken.
+    pub(crate) fn close(&self) {
+        self.waiting.lock().is_closed = true;
+    }
+
+    /// Gives the call back if nobody takes it any more.
+    fn put(&self, call: Call) -> Result<(), Call> {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_closed {
+            return Err(call);
+        }
+        waiting.calls.push(call);
+        Ok(())
     }
 
     /// Makes room again for others.
@@ -161,7 +183,11 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
     if count == 0 {
         call.complete();
     } else {
-        shared.inbox.calls.lock().push(call);
+        if let Err(call) = shared.inbox.put(call) {
+            // The store was closed since the first look.
+            shared.inbox.release(&call);
+            return Err(AppendError::Closed);
+        }
         match pending < GATHER_BYTES {
             true => log.signals.writer.give_soon(),
             false => log.signals.writer.give(),

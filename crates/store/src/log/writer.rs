@@ -119,6 +119,7 @@ impl Writer {
     }
 
     fn end(&mut self) -> Step {
+        self.shared.inbox.close();
         self.take_calls();
         self.fail_all(&AppendError::Closed);
         self.shared.written_last.store(true, Ordering::SeqCst);

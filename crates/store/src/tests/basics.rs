@@ -323,3 +323,29 @@ async fn a_second_store_on_the_same_folder_is_refused() {
     let second = Store::open(&Host::real(), small(dir.path()));
     assert!(matches!(second, Err(crate::OpenError::Locked { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_meets_the_close_is_answered() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(Options { segment_bytes: 8 << 20, ..Options::new(dir.path()) });
+        let properties = "KEYS\u{1}a b c d e f g h\u{2}";
+        // It takes a while to be looked at before it is handed over.
+        let batch: Vec<_> = (0..20_000).map(|_| message(&store, "t", 0, b"", properties)).collect();
+        let (begins, has_begun) = tokio::sync::oneshot::channel();
+        let (host, appending) = (Host::real(), store.clone());
+        let appended = rt::spawn(async move {
+            let append = move || {
+                begins.send(()).unwrap();
+                appending.append(batch)
+            };
+            host.run_blocking(append).await
+        });
+        has_begun.await.unwrap();
+        store.close().await;
+        if let Ok(appending) = appended.await.unwrap() {
+            let answered = rt::timeout(std::time::Duration::from_secs(10), appending).await;
+            assert_eq!(answered.unwrap().len(), 20_000);
+        }
+    }
+}
