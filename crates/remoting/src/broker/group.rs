@@ -3,11 +3,11 @@
 use super::attributes;
 use super::client::subscription_body;
 use super::table::{Outcome, Request};
-use super::topic::{page, version_body};
+use super::topic::{first_of_page, page, version_body};
 use crate::reply::Reply;
 use ::broker::{Broker, GroupDeletion, QueueLag};
 use model::{BrokerId, Group, GroupConfig, RetryPolicy, Topic};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::remoting::body::{
     ConsumeStats, ConsumeStatsList, ConsumeTimeSpan, GroupOffset, GroupTable, MessageQueue, MessageRequestMode, Opaque,
     QueueTimeSpan, SubscriptionAnswer, SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
@@ -97,17 +97,18 @@ async fn put(request: &Request, bodies: Vec<SubscriptionGroupConfig>) -> Outcome
 pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetAllGroupConfig::parse(&header.fields)?;
     let state = request.broker.metadata().read();
+    let data_version = version_body(state.groups_version);
     let mut table: BTreeMap<_, _> =
         state.groups.iter().map(|(group, config)| (group.to_string(), group_body(config))).collect();
     let total = table.len();
-    page(&mut table, ask.group_seq, ask.max_group_num);
+    page(&mut table, first_of_page(ask.group_seq, ask.data_version, &data_version), ask.max_group_num);
     let forbidden = state.groups.values().filter(|config| !config.forbidden_topics.is_empty());
     let body = GroupTable {
         subscription_group_table: table,
         forbidden_table: forbidden
             .map(|config| (config.group.to_string(), config.forbidden_topics.iter().map(|t| (t.clone(), 1)).collect()))
             .collect(),
-        data_version: version_body(state.groups_version),
+        data_version,
     };
     Ok(Reply::ok().with_field("totalGroupNum", total).with_body(to_vec(&body, Dialect::Loose)))
 }
@@ -134,10 +135,28 @@ pub(super) async fn delete(request: &Request, header: &Header<'_>) -> Outcome {
 pub(super) fn stats(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetConsumeStats::parse(&header.fields)?;
     let group = Group::from_stored(ask.consumer_group);
-    let only = ask.topic.filter(|topic| !topic.is_empty()).map(Topic::from_stored);
-    let lags = request.broker.lag(&group, only.as_ref())?;
+    let mut lags = Vec::new();
+    match asked_topics(&ask) {
+        topics if topics.is_empty() => lags = request.broker.lag(&group, None)?,
+        topics => {
+            for topic in topics {
+                lags.extend(request.broker.lag(&group, Some(&topic))?);
+            }
+        }
+    }
     let body = consume_stats(&request.broker, &group, lags);
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Loose)))
+}
+
+/// The topics asked about; none: all that the group reads. A list goes before a single topic.
+fn asked_topics(ask: &request::GetConsumeStats<'_>) -> BTreeSet<Topic> {
+    let named = |text: &str| -> BTreeSet<Topic> {
+        text.split(';').filter(|topic| !topic.is_empty()).map(Topic::from_stored).collect()
+    };
+    match named(ask.topic_list.unwrap_or("")) {
+        list if list.is_empty() => named(ask.topic.unwrap_or("")),
+        list => list,
+    }
 }
 
 /// How far all groups are; with `is_order` only in topics whose queues are in order.
@@ -274,4 +293,23 @@ pub(super) async fn forbidden(request: &Request, header: &Header<'_>) -> Outcome
     let readable = !config.forbidden_topics.iter().any(|topic| topic == ask.topic);
     let body = serde_json::json!({ "group": ask.group, "topic": ask.topic, "readable": readable });
     Ok(Reply::ok().with_body(body.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_asked_about() {
+        let check = |topic: Option<&str>, topic_list: Option<&str>, expected: &[&str]| {
+            let ask = request::GetConsumeStats { consumer_group: "g", topic, topic_list };
+            let seen: Vec<String> = asked_topics(&ask).iter().map(ToString::to_string).collect();
+            assert_eq!(seen, expected, "{topic:?} {topic_list:?}");
+        };
+        check(None, None, &[]);
+        check(Some(""), Some(""), &[]);
+        check(Some("t"), None, &["t"]);
+        check(None, Some("b;a;"), &["a", "b"]);
+        check(Some("t"), Some("a;a"), &["a"]);
+    }
 }

@@ -140,8 +140,16 @@ pub(super) fn all(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetAllTopicConfig::parse(&header.fields)?;
     let mut wrapper = all_topics(&request.broker);
     let total = wrapper.topic_config_table.len();
-    page(&mut wrapper.topic_config_table, ask.topic_seq, ask.max_topic_num);
+    let first = first_of_page(ask.topic_seq, ask.data_version, &wrapper.data_version);
+    page(&mut wrapper.topic_config_table, first, ask.max_topic_num);
     Ok(Reply::ok().with_field("totalTopicNum", total).with_body(to_vec(&wrapper, Dialect::Loose)))
+}
+
+/// Where a page begins. Who read the pages before it of another version (JSON) reads all again: what it has asked for
+/// may lie elsewhere by now.
+pub(super) fn first_of_page(asked: Option<i32>, version: Option<&str>, current: &DataVersion) -> Option<i32> {
+    let is_other = |text: &str| from_slice::<DataVersion>(text.as_bytes()).is_ok_and(|version| version != *current);
+    if version.is_some_and(is_other) { None } else { asked }
 }
 
 /// Keeps the entries from `first` on, at most `max`: large tables are asked for page by page.
@@ -187,4 +195,24 @@ pub(super) fn consumers(request: &Request, header: &Header<'_>) -> Outcome {
     let groups = request.broker.groups_of_topic(&Topic::from_stored(ask.topic));
     let body = GroupList { group_list: groups.iter().map(ToString::to_string).collect() };
     Ok(Reply::ok().with_body(to_vec(&body, Dialect::Strict)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages() {
+        let current = DataVersion { state_version: 0, timestamp: 7, counter: 2 };
+        let check = |first: i32, version: Option<&str>, max: Option<i32>, expected: &[&str]| {
+            let mut table: BTreeMap<_, _> = ["a", "b", "c"].map(|name| (name.to_owned(), ())).into();
+            page(&mut table, first_of_page(Some(first), version, &current), max);
+            assert_eq!(table.into_keys().collect::<Vec<_>>(), expected, "{first} {version:?} {max:?}");
+        };
+        check(0, None, None, &["a", "b", "c"]);
+        check(0, Some(""), Some(2), &["a", "b"]);
+        check(2, None, Some(2), &["c"]);
+        check(2, Some(r#"{"counter":2,"stateVersion":0,"timestamp":7}"#), Some(2), &["c"]);
+        check(2, Some(r#"{"counter":1,"stateVersion":0,"timestamp":7}"#), Some(2), &["a", "b"]);
+    }
 }
