@@ -10,6 +10,7 @@ use crate::client::{Client, ClientError};
 use crate::nameserver::{FIELD_COMPLETE, FIELD_TAKES_PARTS};
 use crate::server::{Call, Response};
 use ::broker::Broker;
+use futures_util::{StreamExt as _, stream};
 use model::permission;
 use rt::Shutdown;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// How long a name server may take.
 const TIMEOUT: Duration = Duration::from_secs(6);
+/// Name servers that are told at the same time at the start: none is to wait for another that is silent.
+const AT_ONCE_MAX: usize = 16;
 /// How long it may take when the broker withdraws: one that does not answer must not hold up a stop.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time after which name servers that have not heard of this broker forget it.
@@ -57,11 +60,12 @@ impl Registration {
         Self { broker, client, name_servers, address }
     }
 
-    /// Registers with every name server once; those that do not answer are logged and asked again later.
+    /// Registers with every name server once, side by side; those that do not answer are logged and asked again later.
     pub async fn register_all(&self) {
-        for server in &self.name_servers {
+        let register = async |server: &String| {
             self.register(server, None).await.inspect_err(trying_again).ok();
-        }
+        };
+        stream::iter(&self.name_servers).for_each_concurrent(AT_ONCE_MAX, register).await;
     }
 
     /// Keeps the registration alive until shutdown, then withdraws it.

@@ -1,7 +1,7 @@
 //! `trefoil produce`.
 
 use super::output::{progress, show, table};
-use super::remote::{Cluster, MODEL_TOPIC, Pending, masters_of};
+use super::remote::{Cluster, MODEL_TOPIC, Pending, is_uncertain, masters_of};
 use super::{Format, Target, time};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -38,10 +38,10 @@ pub(super) struct Produce {
     #[arg(long, conflicts_with = "messages")]
     file: Option<PathBuf>,
     /// Tag of the messages.
-    #[arg(long)]
+    #[arg(long, value_parser = text)]
     tag: Option<String>,
     /// Key of the messages; may be given more than once.
-    #[arg(long = "key")]
+    #[arg(long = "key", value_parser = text)]
     keys: Vec<String>,
     /// Property of the messages; may be given more than once.
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
@@ -56,13 +56,20 @@ pub(super) struct Produce {
     target: Target,
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    let is_reserved = |c: char| matches!(c, '\u{1}' | '\u{2}');
-    if name.is_empty() || text.contains(is_reserved) {
-        return Err("a name must not be empty, and neither part may have the characters 1 and 2".to_owned());
+/// What can be in a property: two characters separate properties.
+fn text(text: &str) -> Result<String, String> {
+    match text.contains(['\u{1}', '\u{2}']) {
+        true => Err("the characters U+0001 and U+0002 separate properties, and cannot be in one".to_owned()),
+        false => Ok(text.to_owned()),
     }
-    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn property(property: &str) -> Result<(String, String), String> {
+    let (name, value) = property.split_once('=').ok_or("expected NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("the name is empty; expected NAME=VALUE".to_owned());
+    }
+    Ok((text(name)?, text(value)?))
 }
 
 /// A queue that takes messages.
@@ -92,6 +99,8 @@ struct Run<'a> {
     stored: Vec<Stored>,
     sent: u64,
     failed: u64,
+    /// No answer came to these: they may be stored.
+    unknown: u64,
     bar: indicatif::ProgressBar,
 }
 
@@ -100,11 +109,20 @@ pub(super) async fn run(command: Produce) -> anyhow::Result<()> {
     let is_new = cluster.route(&command.topic).await?.is_none();
     let queues = queues(&cluster, &command).await?;
     let total = command.messages.len() as u64 * command.count;
-    let (ids, first_queue) = (Ids::new(&cluster), cluster.random());
-    let (on_the_way, stored) = (VecDeque::new(), Vec::new());
     let bar = if total == 0 || total > 1000 { progress(total) } else { indicatif::ProgressBar::hidden() };
-    let mut run =
-        Run { command: &command, cluster, queues, first_queue, ids, on_the_way, stored, sent: 0, failed: 0, bar };
+    let mut run = Run {
+        command: &command,
+        queues,
+        first_queue: cluster.random(),
+        ids: Ids::new(&cluster),
+        cluster,
+        on_the_way: VecDeque::new(),
+        stored: Vec::new(),
+        sent: 0,
+        failed: 0,
+        unknown: 0,
+        bar,
+    };
     let result = run.all().await;
     run.bar.finish_and_clear();
     result?;
@@ -287,9 +305,13 @@ impl Run<'_> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.failed += 1;
-                if self.failed <= FAILURES_SHOWN_MAX {
-                    self.bar.suspend(|| eprintln!("error: message {id} was not stored: {error:#}"));
+                let (count, what) = match is_uncertain(&error) {
+                    true => (&mut self.unknown, "may be stored or not"),
+                    false => (&mut self.failed, "was not stored"),
+                };
+                *count += 1;
+                if *count <= FAILURES_SHOWN_MAX {
+                    self.bar.suspend(|| eprintln!("error: message {id} {what}: {error:#}"));
                 }
                 return Ok(());
             }
@@ -307,7 +329,7 @@ impl Run<'_> {
     }
 
     fn report(&self) -> anyhow::Result<()> {
-        let stored = self.sent - self.failed;
+        let stored = self.sent - self.failed - self.unknown;
         if self.command.target.output == Format::Text {
             let row = |s: &Stored| [s.broker.clone(), s.queue.to_string(), s.offset.to_string(), s.id.clone()];
             let summary = format!("{stored} messages stored in '{}'\n", self.command.topic);
@@ -316,10 +338,16 @@ impl Run<'_> {
                 false => table(["BROKER", "QUEUE", "OFFSET", "ID"], self.stored.iter().map(row)),
             })?;
         }
-        if self.failed > 0 {
-            bail!("{} of {} messages were not stored", self.failed, self.sent);
+        match (self.failed, self.unknown) {
+            (0, 0) => Ok(()),
+            (failed, 0) => bail!("{failed} of {} messages were not stored", self.sent),
+            (failed, unknown) => bail!(
+                "of {} messages {failed} were not stored, and {unknown} may be stored or not: no answer came, and they are \
+                 not sent again; 'trefoil message show ID --topic {}' tells",
+                self.sent,
+                self.command.topic
+            ),
         }
-        Ok(())
     }
 }
 

@@ -165,7 +165,8 @@ impl Cluster {
         Answer { code: ResponseCode(response.code), response }.success(addr, code)
     }
 
-    /// Asks without waiting for the answer. Requests to one server arrive in the order of these calls.
+    /// Asks without waiting for the answer, for what must not be done twice, as [`ask_once`](Self::ask_once). Requests to one
+    /// server arrive in the order of these calls.
     pub(super) fn send(
         self: &Arc<Self>,
         addr: &str,
@@ -175,7 +176,7 @@ impl Cluster {
     ) -> Pending {
         let (this, addr, owned) = (Arc::clone(self), addr.to_owned(), written(fields));
         // Tasks of this one-threaded program first run in the order in which they were started.
-        Pending(rt::spawn(async move { this.ask(&addr, code, |out| *out = owned, &body).await }))
+        Pending(rt::spawn(async move { this.ask_once(&addr, code, |out| *out = owned, &body).await }))
     }
 
     /// Asks the name servers in turn until one answers.

@@ -6,6 +6,7 @@
 )]
 
 mod clients;
+mod lost_answers;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -133,6 +134,9 @@ fn a_first_hour_with_the_command_line() {
     node.check("group create billing --attribute quota.messages-per-second=5", "", &["'billing' is set"]);
     node.check("group list --output json", "", &["\"group\": \"billing\"", "\"enabled\": false", "\"retries_max\": 3"]);
     node.check_fails("group create billing --retry-pauses soon", "units are ms, s, m, h");
+    for option in ["--tag ", "--key ", "--property a="] {
+        node.check_fails(&format!("produce orders x {option}\u{1}b"), "U+0001 and U+0002 separate properties");
+    }
     node.check_fails("group create billing --attribute quota.messages-per-second=0", "a whole number from 1 on");
     node.check("topic show orders --output json", "", &["\"write_queues\": 2"]);
     node.check("cluster show", "", &["DefaultCluster"]);
@@ -239,64 +243,6 @@ fn two_resends_at_once_resend_once() {
     node.check("dead-letter resend g --all --yes", "", &["0 resent, 200 left out"]);
     node.check("topic show %RETRY%g --output json", "", &["\"messages\": 200"]);
     node.stop();
-}
-
-/// Stands between clients and a server, and hands on one request and its answer after the other. `pass` may change an answer;
-/// where it says no, the connection is dropped instead.
-fn between(server: &str, pass: impl Fn(&[u8], &mut [u8]) -> bool + Clone + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = server.to_owned();
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
-            let pass = pass.clone();
-            std::thread::spawn(move || {
-                while let Some(request) = frame(&mut client) {
-                    server.write_all(&request).unwrap();
-                    let mut answer = frame(&mut server).unwrap();
-                    if !pass(&request, &mut answer) || client.write_all(&answer).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let mut frame = length.to_vec();
-    frame.resize(4 + u32::from_be_bytes(length) as usize, 0);
-    stream.read_exact(&mut frame[4..]).ok()?;
-    Some(frame)
-}
-
-#[test]
-fn a_resend_whose_answer_is_lost_is_not_done_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(dir.path());
-    node.check("topic create t --queues 1", "", &["t"]);
-    node.check("produce %DLQ%g one --queue 0 --property RETRY_TOPIC=t", "", &["broker-a"]);
-    let is_send = |request: &[u8]| request.windows(10).any(|part| part == b"\"code\":310");
-    let broker = between(node.address("broker"), move |request, _| !is_send(request));
-    let (real, other) = (node.address("broker").to_owned(), broker);
-    // Ports of clients and tests have five digits.
-    assert_eq!(real.len(), other.len());
-    let name_server = between(node.address("nameserver"), move |_, answer| {
-        let at = answer.windows(real.len()).position(|part| part == real.as_bytes());
-        at.into_iter().for_each(|at| answer[at..at + real.len()].copy_from_slice(other.as_bytes()));
-        true
-    });
-    let mut command = Command::new(PROGRAM);
-    command.args(["dead-letter", "resend", "g", "--all", "--yes", "--nameserver", &name_server]);
-    let output = command.output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(!output.status.success() && text.contains("whether it was resent is not known"), "{text}");
-    node.check("topic show %RETRY%g --output json", "", &["\"messages\": 1"]);
-    node.check("dead-letter resend g --all --yes", "", &["0 resent, 1 left out, 0 failed"]);
 }
 
 #[test]
@@ -559,6 +505,22 @@ fn a_group_passes_what_it_did_not_ask_for() {
     node.check("group show g", "", &["lag 0 in all"]);
     node.check("consume t --until-end --group other --tag c", "", &[]);
     node.check("group show other", "", &["lag 0 in all"]);
+}
+
+/// A silent name server does not keep a broker from the others.
+#[test]
+fn a_broker_registers_with_its_name_servers_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let (silent, _unanswered) = name_server_that_answers(|_| false);
+    let (good, asked) = name_server_that_answers(|_| true);
+    let mut command = serve(dir.path());
+    command.args(["--roles", "broker", "--nameserver-addresses", &format!("{silent},{good}")]);
+    let node = Node::start_with(&mut command);
+    assert!(
+        asked.try_iter().any(|header| header.contains("\"code\":103")),
+        "registered before it says that it is ready"
+    );
+    node.stop();
 }
 
 /// A name server that takes registrations and never answers a withdrawal does not hold up a stop.
