@@ -7,6 +7,7 @@ use rt::Host;
 use rt::sim::{self, Fault, Operation, Power, SimHost};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 const DIR: &str = "/data/meta";
 
@@ -221,6 +222,10 @@ fn damage_of_the_last_change_is_told_after_a_close() {
         let closed = len();
         open(&host).close().await.unwrap();
         assert_eq!(len(), closed, "a seal is enough");
+        let metadata = open(&host);
+        rt::sleep(Duration::from_secs(5)).await;
+        drop(metadata);
+        assert_eq!(len(), closed, "a seal is enough");
         let last = 32 + (closed - 64) / 2;
         for at in [last, last + 6, last + 40] {
             assert!(machine.disk().flip(&path, at, 3));
@@ -234,6 +239,31 @@ fn damage_of_the_last_change_is_told_after_a_close() {
         assert_eq!(metadata.propose(kv("three")).await, Ok(Version(3)));
         machine.crash(Power::Lost);
         assert_eq!(open(&machine.boot()).read().kv("n", "k"), Some("three"));
+    });
+}
+
+/// A process that is killed has sealed the journal, unless it was just writing.
+#[test]
+fn damage_of_the_last_change_is_told_when_the_process_was_killed_later() {
+    simulate(8, |machine| async move {
+        let metadata = open(&machine.boot());
+        metadata.propose(kv("one")).await.unwrap();
+        rt::sleep(Duration::from_millis(500)).await;
+        metadata.propose(kv("two")).await.unwrap();
+        rt::sleep(Duration::from_secs(2)).await;
+        machine.crash(Power::Lost);
+        let (path, host) = (Path::new(DIR).join("journal"), machine.boot());
+        let len = host.disk.open(&path).unwrap().len().unwrap();
+        let last = 32 + (len - 64) / 2;
+        assert!(machine.disk().flip(&path, last + 40, 3));
+        match Metadata::open(&host, DIR, Options::default()).map(drop) {
+            Err(OpenError::Damaged { at, .. }) => assert_eq!(at, last),
+            other => panic!("{other:?}"),
+        }
+        assert!(machine.disk().flip(&path, last + 40, 3));
+        // The seal itself holds nothing.
+        assert!(machine.disk().flip(&path, len - 1, 3));
+        assert_eq!(open(&host).read().kv("n", "k"), Some("two"));
     });
 }
 

@@ -18,6 +18,8 @@ use std::time::Duration;
 const OFFSETS_PER_BATCH: usize = 50_000;
 /// Bytes of proposals at which a batch is closed.
 const BATCH_BYTES: usize = 16 << 20;
+/// How long the journal is quiet before a seal is put behind its last frame.
+const SEAL_AFTER: Duration = Duration::from_secs(1);
 /// The journal is replaced by a snapshot when it is this many times as long as the last one.
 const COMPACT_FACTOR: u64 = 4;
 
@@ -35,8 +37,10 @@ pub(super) struct Writer {
     /// Length at which the next compaction is tried; it grows if one fails.
     compact_at: u64,
     failed: Option<ProposeError>,
-    /// Whether the journal ends with a frame without changes.
+    /// Whether the journal ends with a frame without changes, or that could not be had.
     is_sealed: bool,
+    /// When the last frame was written, by the monotonic clock.
+    written_at: Duration,
 }
 
 /// Changes that go to the disk together.
@@ -63,6 +67,7 @@ impl Writer {
             compact_at: 0,
             failed: None,
             is_sealed: loaded.is_sealed,
+            written_at: host.clock.monotonic(),
         };
         writer.compact_at = writer.next_compaction();
         writer
@@ -170,7 +175,7 @@ impl Writer {
             return Err(self.poison(error));
         }
         self.journal_len += bytes.len() as u64;
-        self.is_sealed = false;
+        (self.is_sealed, self.written_at) = (false, self.host.clock.monotonic());
         Ok(())
     }
 
@@ -237,6 +242,19 @@ impl Writer {
         Step::Done
     }
 
+    /// What there is to do while nobody wants anything.
+    fn rest(&mut self) -> Step {
+        if self.failed.is_some() || self.is_sealed {
+            return Step::Wait;
+        }
+        let quiet = self.host.clock.monotonic().saturating_sub(self.written_at);
+        if let Some(left) = SEAL_AFTER.checked_sub(quiet).filter(|left| !left.is_zero()) {
+            return Step::WaitFor(left);
+        }
+        self.seal();
+        Step::Wait
+    }
+
     /// Puts a frame without changes behind the last one, so that damage to that one cannot be taken for a torn write.
     fn seal(&mut self) {
         if self.is_sealed {
@@ -246,6 +264,8 @@ impl Writer {
         if let Err(error) = self.write(&seal) {
             tracing::warn!(%error, "the metadata journal ends without its seal; nothing is lost by that");
         }
+        // If it failed, the next frame brings the next try.
+        self.is_sealed = true;
     }
 }
 
@@ -271,7 +291,10 @@ impl Stage for Writer {
             // Offsets that cannot be written any more wait for nothing.
             return match wait {
                 Some(wait) if self.failed.is_none() => Step::WaitFor(wait),
-                _ => Step::Wait,
+                _ => {
+                    drop(inbox);
+                    self.rest()
+                }
             };
         }
         let mut batch = self.take_batch(&mut inbox);
