@@ -1,5 +1,6 @@
 //! `trefoil topic`.
 
+mod order;
 mod scale;
 
 use super::output::{show, table};
@@ -158,7 +159,7 @@ async fn config(cluster: &Cluster, master: &Master, topic: &str) -> anyhow::Resu
     }
 }
 
-/// Stores a topic's settings at one broker, which keeps the attributes.
+/// Stores a topic's settings at one broker, which keeps the attributes, and has its order configuration follow.
 async fn store(cluster: &Cluster, master: &Master, topic: &str, config: &TopicConfig) -> anyhow::Result<()> {
     let request = request::CreateTopic {
         topic,
@@ -173,7 +174,8 @@ async fn store(cluster: &Cluster, master: &Master, topic: &str, config: &TopicCo
         force: None,
     };
     let code = RequestCode::UPDATE_AND_CREATE_TOPIC;
-    cluster.ask(&master.addr, code, |out| request.write(out), b"").await.map(drop)
+    cluster.ask(&master.addr, code, |out| request.write(out), b"").await?;
+    order::follow(cluster, master, topic, config.write_queue_nums).await
 }
 
 /// Nobody remembers for a command that was killed that the topic is to be opened again: say how.

@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 /// The codes that are sent here.
+const PUT_KV_CONFIG: i32 = 100;
+const GET_KV_CONFIG: i32 = 101;
 const HEART_BEAT: i32 = 34;
 const QUERY_CONSUME_TIME_SPAN: i32 = 303;
 const SEND_MESSAGE: i32 = 310;
@@ -117,4 +119,19 @@ fn a_group_that_has_consumed_nothing_is_behind_by_the_age_of_the_first_message()
     };
     assert_eq!(number("consumeTimeStamp"), number("minTimeStamp"), "{answer}");
     assert!(number("delayTime") < 3_600_000, "{answer}");
+}
+
+/// What tells senders of ordered messages how many queues there are follows their number.
+#[test]
+fn an_order_configuration_follows_the_queues() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start_with(&mut serve(dir.path()));
+    node.check("topic create t --queues 2", "", &["t"]);
+    let mut client = Client::connect(node.address("nameserver"));
+    let key = r#""namespace":"ORDER_TOPIC_CONFIG","key":"t""#;
+    client.ask(PUT_KV_CONFIG, &format!(r#"{key},"value":"broker-a:2;broker-b:2""#), "");
+    node.check("topic scale t --queues 4", "", &["4 queues"]);
+    let answer = client.ask(GET_KV_CONFIG, key, "");
+    assert!(answer.contains(r#""broker-a:4;broker-b:2""#), "{answer}");
+    node.stop();
 }
