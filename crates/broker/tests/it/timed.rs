@@ -258,8 +258,11 @@ fn retention_moves_what_still_waits() {
         let key = TimerFilter { key: Some("id-400001".to_owned()), ..TimerFilter::default() };
         let found = node.broker.timers(&key, None, 9).await.unwrap().messages;
         assert_eq!(node.broker.cancel_timers(found).await.unwrap().len(), 1);
+        node.delete_timer_index();
         let node = node.power_cycle().await;
-        rt::sleep(Duration::from_secs(300)).await;
+        rt::sleep(Duration::from_secs(5)).await;
+        assert_eq!(node.broker.timer_stats().pending.load(std::sync::atomic::Ordering::Relaxed), 1);
+        rt::sleep(Duration::from_secs(295)).await;
         let queue = node.broker.queue("t", 0).unwrap();
         let mut entries = Vec::new();
         queue.entries(QueueOffset(queue.max_offset().0 - 1), 1, &mut entries).unwrap();

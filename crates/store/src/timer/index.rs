@@ -36,6 +36,8 @@ pub struct Index {
     applied: u64,
     /// Position of the record before it.
     position: u64,
+    /// Position of the first message that came since the index was empty; 0 if that was before this start.
+    since: u64,
     counts: BTreeMap<i32, u64>,
     saved: Manifest,
     #[cfg(feature = "planted-bugs")]
@@ -86,6 +88,7 @@ impl Index {
             loaded_to: Due::MIN,
             applied: saved.applied,
             position: saved.position,
+            since: if saved.applied == 0 { u64::MAX } else { 0 },
             counts: saved.counts.clone(),
             saved,
             #[cfg(feature = "planted-bugs")]
@@ -102,7 +105,7 @@ impl Index {
         self.saved = Manifest { next_number: self.saved.next_number + 1, ..Manifest::default() };
         (self.memory, self.frozen, self.is_working, self.runs) = (Memory::new(), None, false, Vec::new());
         (self.waiting, self.taken, self.counts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        (self.loaded_to, self.applied, self.position) = (Due::MIN, 0, 0);
+        (self.loaded_to, self.applied, self.position, self.since) = (Due::MIN, 0, 0, u64::MAX);
         Ok(())
     }
 
@@ -127,6 +130,7 @@ impl Index {
     /// A message waits from now on.
     pub fn add(&mut self, pending: Pending) {
         let Pending { due, topic } = pending;
+        self.since = self.since.min(due.position);
         self.memory.insert(due, (topic, false));
         *self.counts.entry(topic).or_default() += 1;
         if due <= self.loaded_to {
@@ -135,9 +139,13 @@ impl Index {
         }
     }
 
-    /// A message is pending no more.
+    /// A message is pending no more. One that came before all others that did is not known: when the index is built anew,
+    /// retention may have taken the message and left what says that it ended.
     pub fn remove(&mut self, pending: Pending) {
         let Pending { due, topic } = pending;
+        if due.position < self.since {
+            return;
+        }
         if self.memory.insert(due, (topic, true)) == Some((topic, false)) {
             // What was in memory alone need not be remembered.
             self.memory.remove(&due);

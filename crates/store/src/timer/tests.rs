@@ -233,6 +233,18 @@ fn memory_is_bounded_however_many_wait() {
     assert!(case.index.counts().is_empty());
 }
 
+#[test]
+fn the_end_of_what_retention_took_is_not_counted() {
+    let mut index = Case::new(1).index;
+    let message = |at, position| Pending { due: Due { at, position }, topic: 1 };
+    index.remove(message(5, 10));
+    index.add(message(9, 30));
+    index.remove(message(6, 20));
+    assert_eq!(*index.counts(), BTreeMap::from([(1, 1)]));
+    index.remove(message(9, 30));
+    assert!(index.counts().is_empty());
+}
+
 /// Files as version 1 wrote them are read by today's code.
 mod fixture {
     use super::*;
