@@ -169,11 +169,14 @@ impl Broker {
 
     /// Resets that were followed need not be pressed again after a restart.
     fn forget_ended_resets(&self) {
-        let ended = self.resets.lock().take_ended(self.steady_now());
+        let mut resets = self.resets.lock();
+        let ended = resets.take_ended(self.steady_now());
         if ended.is_empty() {
             return;
         }
+        // Still under the lock: the journal must not learn of it behind the next reset of the same queues.
         let proposal = self.metadata.propose(Change::ResetsEnded(ended));
+        drop(resets);
         rt::spawn(async move {
             if let Err(error) = proposal.await {
                 tracing::warn!(%error, "a restart will press resets again that were followed");

@@ -92,9 +92,13 @@ impl Resets {
         let old = self.pressed.iter().filter(|(_, (_, pressed))| now.since(*pressed) > EXPIRY);
         let old: Vec<Key> = old.map(|(key, _)| key.clone()).collect();
         old.iter().for_each(|key| self.end(key));
-        // One that is pressed again since is not over.
-        let pressed = &self.pressed;
-        std::mem::take(&mut self.ended).into_iter().filter(|key| !pressed.contains_key(key)).collect()
+        // One that is pressed again since is not over; whether one that is being stored will be, is not known yet.
+        let (pressed, coming) = (&self.pressed, &self.coming);
+        let (later, mut ended): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.ended).into_iter().partition(|key| coming.contains(key));
+        ended.retain(|key| !pressed.contains_key(key));
+        self.ended = later;
+        ended
     }
 }
 
@@ -132,6 +136,22 @@ mod tests {
         resets.stored(&[key()]);
         assert!(resets.is_empty() && !resets.ignores_commit(&key(), Timestamp(0)));
         assert_eq!(resets.take_ended(Timestamp(0)), []);
+    }
+
+    #[test]
+    fn a_reset_that_ended_is_told_only_when_the_next_one_is_not_stored() {
+        for is_stored in [true, false] {
+            let mut resets = Resets::default();
+            resets.press(key(), QueueOffset(3), Timestamp(0));
+            assert_eq!(resets.redirect(&key(), QueueOffset(3), Timestamp(1)), None);
+            resets.begin(&[key()]);
+            assert_eq!(resets.take_ended(Timestamp(1)), [], "told now, it would end the next one");
+            resets.stored(&[key()]);
+            if is_stored {
+                resets.press(key(), QueueOffset(1), Timestamp(2));
+            }
+            assert_eq!(resets.take_ended(Timestamp(2)).len(), usize::from(!is_stored));
+        }
     }
 
     #[test]
