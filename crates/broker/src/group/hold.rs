@@ -52,7 +52,7 @@ impl Broker {
         Ok(held)
     }
 
-    /// Gives queues back, and tells the other members that they may have them.
+    /// Gives queues back: the other members may have them when they next ask.
     pub fn unlock_queues(&self, group: &Group, client_id: &str, queues: Vec<(Topic, QueueId)>) {
         let mut locks = self.locks().lock();
         let freed: Vec<_> = queues.into_iter().filter(|place| locks.unlock(group, place, client_id)).collect();
