@@ -161,6 +161,8 @@ mod tests {
         check("trefoil consume orders --from time=1700000000000 --max 3 --output json", true);
         check("trefoil consume orders --from somewhere", false);
         check("trefoil group reset g --topic t --to time=2026-11-21T06:00:00Z", true);
+        check("trefoil group reset g --topic t --queue=0 --to offset=5", true);
+        check("trefoil group reset g --topic t --queue=-1 --to offset=5", false);
         check("trefoil message query t --key k --max 2000", false);
         check("trefoil topic scale t --queues 4 --keep-order", true);
         check("trefoil timer list --topic t --since 2026-11-21 --until 2026-11-22", true);

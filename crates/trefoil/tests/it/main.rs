@@ -480,6 +480,19 @@ fn a_topic_that_a_killed_scaling_has_closed_says_how_it_is_opened() {
 }
 
 #[test]
+fn a_topic_that_a_scaling_could_not_open_again_says_how_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let scaling = start_scaling(&node);
+    while node.run(&["produce", "t", "third"], "").0 {}
+    drop(node);
+    let output = scaling.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(text.contains("'trefoil topic create t --broker broker-a --permission rw' opens it again"), "{text}");
+}
+
+#[test]
 fn what_is_not_named_stays_as_it_is_when_a_topic_changes() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path());

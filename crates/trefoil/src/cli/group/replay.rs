@@ -22,7 +22,7 @@ pub(in crate::cli) struct Reset {
     #[arg(long, value_parser = To::parse)]
     to: To,
     /// Only this queue on each broker.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
     queue: Option<i32>,
     /// Only go back: queues where the group is before that time stay as they are.
     #[arg(long)]

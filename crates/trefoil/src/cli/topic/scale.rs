@@ -78,11 +78,9 @@ impl Scaling<'_> {
                 _ = interrupted.recv() => Err(given_up()),
                 _ = ended.recv() => Err(given_up()),
             };
-            if drained.is_ok() {
-                self.set(queues, queues, perm).await?;
-            } else {
-                self.set(reads, self.before.write_queue_nums, perm).await?;
-            }
+            let (reads, writes) =
+                if drained.is_ok() { (queues, queues) } else { (reads, self.before.write_queue_nums) };
+            self.set(reads, writes, perm).await.with_context(|| self.left_closed())?;
             return drained;
         }
         if queues >= reads {
@@ -94,6 +92,14 @@ impl Scaling<'_> {
         self.say("consumers read what is left in the queues that go");
         self.drained(queues).await?;
         self.set(queues, queues, perm).await
+    }
+
+    fn left_closed(&self) -> String {
+        let (topic, broker) = (&self.command.topic, &self.master.name);
+        format!(
+            "'{topic}' still takes no messages on {broker}; once the broker answers, 'trefoil topic create {topic} --broker \
+             {broker} --permission rw' opens it again"
+        )
     }
 
     fn say(&self, step: &str) {
