@@ -188,9 +188,21 @@ pub(super) async fn status(request: &Request, header: &Header<'_>) -> Outcome {
             continue;
         }
         let question = Ask::Status { topic: Topic::from_stored(ask.topic), group: Group::from_stored(ask.group) };
-        let answer = request.broker.ask_member(ask.group, &member.client_id, question).await?;
-        let status: body::ConsumerStatus = from_slice(&answer)?;
-        table.insert(member.client_id.clone(), body::ClientOffsets(status.message_queue_table));
+        let answer = request.broker.ask_member(ask.group, &member.client_id, question).await.map_err(Reply::from);
+        // Members that cannot tell (those in Go cannot) do not keep the others from being seen.
+        match answer.and_then(|answer| from_slice::<body::ConsumerStatus>(&answer).map_err(Reply::from)) {
+            Ok(status) => {
+                table.insert(member.client_id.clone(), body::ClientOffsets(status.message_queue_table));
+            }
+            Err(error) => {
+                tracing::debug!(
+                    group = ask.group,
+                    client = member.client_id,
+                    remark = error.remark,
+                    "no status of a member"
+                )
+            }
+        }
     }
     let answer = body::ConsumerStatus { consumer_table: table, ..Default::default() };
     Ok(Reply::ok().with_body(to_vec(&answer, Dialect::Loose)))

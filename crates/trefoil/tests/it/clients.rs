@@ -8,6 +8,8 @@ use std::net::TcpStream;
 const PUT_KV_CONFIG: i32 = 100;
 const GET_KV_CONFIG: i32 = 101;
 const HEART_BEAT: i32 = 34;
+const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+const INVOKE_BROKER_TO_GET_CONSUMER_STATUS: i32 = 223;
 const QUERY_CONSUME_TIME_SPAN: i32 = 303;
 const SEND_MESSAGE: i32 = 310;
 
@@ -24,8 +26,7 @@ impl Client {
         let header = format!(
             r#"{{"code":{code},"language":"JAVA","version":453,"opaque":1,"flag":0,"extFields":{{{fields}}}}}"#
         );
-        let lengths = [header.len() + body.len() + 4, header.len()].map(|n| u32::try_from(n).unwrap().to_be_bytes());
-        self.0.write_all(&[&lengths.concat(), header.as_bytes(), body.as_bytes()].concat()).unwrap();
+        self.write(&header, body);
         loop {
             let answer = self.read();
             // What is no answer is a notice of the broker's.
@@ -33,6 +34,23 @@ impl Client {
                 return answer;
             }
         }
+    }
+
+    /// Answers the next question of a kind.
+    fn answer(&mut self, asked: i32, code: i32, body: &str) {
+        let question = loop {
+            let frame = self.read();
+            if frame.contains(&format!("\"code\":{asked},")) {
+                break frame;
+            }
+        };
+        let opaque = question.split_once("\"opaque\":").unwrap().1.split([',', '}']).next().unwrap();
+        self.write(&format!(r#"{{"code":{code},"flag":1,"opaque":{opaque}}}"#), body);
+    }
+
+    fn write(&mut self, header: &str, body: &str) {
+        let lengths = [header.len() + body.len() + 4, header.len()].map(|n| u32::try_from(n).unwrap().to_be_bytes());
+        self.0.write_all(&[&lengths.concat(), header.as_bytes(), body.as_bytes()].concat()).unwrap();
     }
 
     /// Header and body of the next frame.
@@ -62,6 +80,28 @@ fn a_group_that_is_refused_does_not_keep_out_the_others_of_its_client() {
     let answer = client.ask(HEART_BEAT, "", &beat);
     assert!(answer.contains("\"code\":26") && answer.contains("unknown"), "{answer}");
     node.check("group show known", "", &["both"]);
+}
+
+#[test]
+fn members_that_cannot_tell_their_status_do_not_hide_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    let member = |id: &str| {
+        let mut client = Client::connect(node.address("broker"));
+        let consumer = r#"{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":[{"topic":"t","subString":"*"}]}"#;
+        let beat = format!(r#"{{"clientID":"{id}","consumerDataSet":[{consumer}]}}"#);
+        assert!(client.ask(HEART_BEAT, "", &beat).contains("\"code\":0"));
+        client
+    };
+    let (mut unable, mut able) = (member("unable"), member("able"));
+    let mut tool = Client::connect(node.address("broker"));
+    let asking =
+        std::thread::spawn(move || tool.ask(INVOKE_BROKER_TO_GET_CONSUMER_STATUS, r#""topic":"t","group":"g""#, ""));
+    unable.answer(GET_CONSUMER_STATUS_FROM_CLIENT, 3, "");
+    able.answer(GET_CONSUMER_STATUS_FROM_CLIENT, 0, r#"{"messageQueueTable":{}}"#);
+    let answer = asking.join().unwrap();
+    assert!(answer.contains("\"code\":0") && answer.contains(r#"{"able":{}}"#), "{answer}");
 }
 
 #[test]
