@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) signal: Signal,
     /// Whether an offset has moved since the writer last looked.
     pub(super) has_moved: AtomicBool,
+    /// Whether it was said that there is no room for another offset.
+    pub(super) is_full_told: AtomicBool,
     pub(super) durable: watch::Sender<Durable>,
     pub(super) journal: String,
 }
@@ -90,6 +92,7 @@ impl Metadata {
             inbox: Mutex::default(),
             signal: signal.clone(),
             has_moved: AtomicBool::new(false),
+            is_full_told: AtomicBool::new(false),
             durable: watch::channel(Durable::default()).0,
             journal: dir.join(JOURNAL).display().to_string(),
         });
@@ -143,8 +146,15 @@ impl Metadata {
     pub fn advance(&self, group: &Group, topic: &Topic, queue: QueueId, offset: QueueOffset) -> Advance {
         let shared = &self.0.shared;
         let advance = shared.offsets.advance(group, topic, queue, offset);
-        if advance == Advance::Moved && !shared.has_moved.swap(true, Ordering::AcqRel) {
-            shared.signal.give();
+        match advance {
+            Advance::Moved if !shared.has_moved.swap(true, Ordering::AcqRel) => shared.signal.give(),
+            // Commits come without a pause; the first one says it for all.
+            Advance::Full if !shared.is_full_told.swap(true, Ordering::Relaxed) => tracing::error!(
+                %group, %topic,
+                "there is no room for another consumer offset: groups do not keep their progress in queues that are new to \
+                 them; delete groups and topics that are not used any more"
+            ),
+            _ => {}
         }
         advance
     }
