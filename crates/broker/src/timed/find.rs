@@ -35,6 +35,9 @@ pub enum TimerError {
          written; they are neither lost nor taken back, ask again later"
     )]
     Behind,
+    /// Somebody else is about to end one of the messages before its time.
+    #[error("the message is just being cancelled, or stored anew because its log file expires; ask again later")]
+    Changing,
     /// The broker stops.
     #[error("the broker does not deliver timed messages now; ask again when it runs")]
     Stopped,

@@ -118,27 +118,40 @@ impl Broker {
         if handle.broker != self.options().broker_name {
             return Err(RecallError::OtherBroker { broker: handle.broker });
         }
+        let mut asked = Vec::new();
+        loop {
+            let (dues, is_cancelled) = self.dues_of(&handle).await?;
+            if dues.is_empty() {
+                return Err(RecallError::NotFound);
+            }
+            let (meant, keys) = (dues.clone(), handle.id.clone());
+            let cancelled = self.ask(|reply| Ask::Cancel { dues: meant, keys, reply }).await??;
+            if is_cancelled || !cancelled.is_empty() {
+                return Ok(handle.id);
+            }
+            // Retention may have stored the message anew since it was looked for.
+            if dues == asked {
+                return Err(RecallError::TooLate { due: handle.due });
+            }
+            asked = dues;
+        }
+    }
+
+    /// Where the message of a handle waits, or waited, and whether it was cancelled.
+    async fn dues_of(&self, handle: &RecallHandle) -> Result<(Vec<Due>, bool), TimerError> {
         let (store, id) = (self.store().clone(), handle.id.clone());
         let timers = Topic::from_stored(system::TIMER_TOPIC);
         let find = move || store.lookup(&timers, &id, i64::MIN..=i64::MAX, RECORDS_MAX);
-        let found = self.host().run_blocking(find).await.map_err(TimerError::Read)?;
+        let found = self.host().run_blocking(find).await?;
         let records: Vec<Record<'_>> = found.iter().filter_map(|bytes| Record::parse(bytes).ok()).collect();
         let is_meant = |record: &&Record<'_>| {
             record.property(properties::UNIQ_KEY) == Some(handle.id.as_str())
-                && record.property(properties::REAL_TOPIC) == Some(topic)
+                && record.property(properties::REAL_TOPIC) == Some(handle.topic.as_str())
         };
         let meant = records.iter().filter(is_meant);
         let dues: Vec<Due> = meant.map(|record| Due { at: handle.due, position: record.physical_offset.0 }).collect();
-        if dues.is_empty() {
-            return Err(RecallError::NotFound);
-        }
-        let keys = handle.id.clone();
-        let asked = dues.clone();
-        let cancelled = self.ask(|reply| Ask::Cancel { dues: asked, keys, reply }).await??;
-        if cancelled.is_empty() && !records.iter().any(|record| mark::cancels(record, &dues)) {
-            return Err(RecallError::TooLate { due: handle.due });
-        }
-        Ok(handle.id)
+        let is_cancelled = records.iter().any(|record| mark::cancels(record, &dues));
+        Ok((dues, is_cancelled))
     }
 }
 

@@ -272,6 +272,40 @@ fn retention_moves_what_still_waits() {
     });
 }
 
+/// Neither while its record is read to be stored anew, nor if it is stored anew while it is looked for.
+#[test]
+fn a_recall_while_retention_moves_the_message_is_not_too_late() {
+    for others in [30, 0] {
+        run(59, |world| async move {
+            let node = Node::start_with(&world, |options| options.retention_bytes = Some(0)).await;
+            node.create("t", 1).await;
+            for nth in 0..others {
+                node.send_with("t", "other", &at(&world, 399_000 + nth)).await.unwrap();
+            }
+            let handle = node.send_with("t", "x", &at(&world, 400_000)).await.unwrap().recall_handle.unwrap();
+            let file = node.bury().await;
+            let started = rt::Clock::monotonic(world.clock());
+            node.slow_reads(&file, Duration::from_secs(2));
+            // Retention looks every minute.
+            rt::sleep(Duration::from_secs(61)).await;
+            let mut refusals = 0;
+            while let Err(error) = node.broker.recall("t", &handle).await {
+                assert!(matches!(error, RecallError::Timer(TimerError::Changing)), "{error:?}");
+                refusals += 1;
+                rt::sleep(Duration::from_secs(5)).await;
+            }
+            assert_eq!(refusals > 0, others > 0);
+            assert!(rt::Clock::monotonic(world.clock()) - started < Duration::from_secs(300));
+            node.slow_reads(&file, Duration::ZERO);
+            rt::sleep(Duration::from_secs(400)).await;
+            let moved = node.broker.timer_stats().moved.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(moved, others as u64 + 1);
+            let delivered = node.broker.timer_stats().delivered.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(delivered, others as u64);
+        });
+    }
+}
+
 #[test]
 fn timers_go_on_after_retention_has_taken_all_of_them() {
     run(56, |world| async move {

@@ -91,8 +91,7 @@ impl From<RecallError> for Reply {
     fn from(error: RecallError) -> Self {
         let code = match &error {
             RecallError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
-            RecallError::Timer(TimerError::Busy { .. } | TimerError::Behind) => ResponseCode::SYSTEM_BUSY,
-            RecallError::Timer(_) => ResponseCode::SYSTEM_ERROR,
+            RecallError::Timer(error) => timer_code(error),
             _ => ResponseCode::ILLEGAL_OPERATION,
         };
         Self::error(code, error)
@@ -101,10 +100,13 @@ impl From<RecallError> for Reply {
 
 impl From<TimerError> for Reply {
     fn from(error: TimerError) -> Self {
-        let code = match &error {
-            TimerError::Busy { .. } | TimerError::Behind => ResponseCode::SYSTEM_BUSY,
-            _ => ResponseCode::SYSTEM_ERROR,
-        };
-        Self::error(code, error)
+        Self::error(timer_code(&error), error)
+    }
+}
+
+fn timer_code(error: &TimerError) -> ResponseCode {
+    match error {
+        TimerError::Busy { .. } | TimerError::Behind | TimerError::Changing => ResponseCode::SYSTEM_BUSY,
+        TimerError::Stopped | TimerError::Append(_) | TimerError::Read(_) => ResponseCode::SYSTEM_ERROR,
     }
 }

@@ -228,6 +228,12 @@ impl Index {
         Ok(Some(Pending { due, topic }))
     }
 
+    /// Whether somebody is about to end a message.
+    #[must_use]
+    pub fn is_taken(&self, due: Due) -> bool {
+        self.taken.contains_key(&due)
+    }
+
     /// Gives back what was taken: it waits again.
     pub fn put_back(&mut self, all: &[Pending]) {
         for Pending { due, topic } in all {

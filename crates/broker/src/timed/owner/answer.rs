@@ -54,6 +54,12 @@ impl Owner {
     }
 
     async fn cancel(&mut self, dues: Vec<Due>, keys: &str, reply: CancelReply) -> io::Result<()> {
+        let now = self.broker.now().0;
+        // What is taken before its time is not about to be delivered.
+        if dues.iter().any(|due| due.at > now && self.index().is_taken(*due)) {
+            drop(reply.send(Err(TimerError::Changing)));
+            return Ok(());
+        }
         let taken = self.with_index(move |index| take_each(index, &dues)).await?;
         if taken.is_empty() {
             drop(reply.send(Ok(Vec::new())));
