@@ -175,5 +175,6 @@ mod tests {
         check("trefoil dead-letter resend g ID --since 2026-11-21", false);
         check("trefoil dead-letter export g --since 2026-11-21 --file f", true);
         check("trefoil produce orders hello --property a=b --tag t --key k", true);
+        check("trefoil produce orders hello --count 0", false);
     }
 }

@@ -155,14 +155,9 @@ async fn show_group(group: &str, topic: Option<&str>, target: &Target) -> anyhow
         Shown { group: group.to_owned(), lag: 0, queues: Vec::new(), members: Vec::new(), cohorts: Vec::new() };
     let mut is_known = false;
     for master in cluster.masters().await? {
-        match progress(&cluster, &master, group, topic).await {
-            Ok(queues) => {
-                is_known |= !queues.is_empty();
-                shown.queues.extend(queues);
-            }
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error),
-        }
+        let queues = known_progress(&cluster, &master, group, topic).await?;
+        is_known |= !queues.is_empty();
+        shown.queues.extend(queues);
         let (members, cohorts) = members(&cluster, &master, group).await?;
         shown.members.extend(members);
         shown.cohorts.extend(cohorts);
@@ -191,6 +186,19 @@ fn is_absent(error: &anyhow::Error) -> bool {
     let codes =
         [ResponseCode::TOPIC_NOT_EXIST, ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, ResponseCode::CONSUMER_NOT_ONLINE];
     codes.into_iter().any(|code| is_refused(error, code))
+}
+
+/// How far a group is at a broker; nothing where it has read nothing.
+async fn known_progress(
+    cluster: &Cluster,
+    master: &Master,
+    group: &str,
+    topic: Option<&str>,
+) -> anyhow::Result<Vec<Queue>> {
+    match progress(cluster, master, group, topic).await {
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        queues => queues,
+    }
 }
 
 async fn progress(cluster: &Cluster, master: &Master, group: &str, topic: Option<&str>) -> anyhow::Result<Vec<Queue>> {

@@ -50,7 +50,7 @@ pub(super) struct Produce {
     #[arg(long)]
     queue: Option<i32>,
     /// Send each message this many times.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     #[command(flatten)]
     target: Target,

@@ -130,6 +130,8 @@ fn a_first_hour_with_the_command_line() {
     node.check("consume orders --until-end --group g", "", &["first\n"]);
     node.check("group show g", "", &["lag 0 in all"]);
     node.check("group list", "", &["g "]);
+    node.check("group clone g h --topic orders", "", &["'h' is in 'orders' where 'g' is"]);
+    node.check_fails("group clone missing i --topic orders", "the group 'missing' has no offsets in 'orders'");
     node.check("group create billing --retries-max 3 --retry-pauses 1s,5s --consume false", "", &["'billing' is set"]);
     node.check("group create billing --attribute quota.messages-per-second=5", "", &["'billing' is set"]);
     node.check("group list --output json", "", &["\"group\": \"billing\"", "\"enabled\": false", "\"retries_max\": 3"]);

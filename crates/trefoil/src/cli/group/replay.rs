@@ -3,6 +3,7 @@
 use super::super::output::{show, table};
 use super::super::remote::{Cluster, masters_of};
 use super::super::{Target, time};
+use super::known_progress;
 use serde::Serialize;
 use wire::remoting::body::ResetOffsetBody;
 use wire::remoting::{RequestCode, request};
@@ -137,13 +138,24 @@ pub(super) async fn clone(command: &CloneOffsets) -> anyhow::Result<()> {
     let CloneOffsets { source, destination, topic, target } = command;
     let cluster: Cluster = target.cluster();
     let route = cluster.known_route(topic).await?;
+    let masters = masters_of(&route.broker_datas);
+    let mut has_offsets = false;
+    for master in &masters {
+        has_offsets |= known_progress(&cluster, master, source, None).await?.iter().any(|queue| queue.topic == *topic);
+    }
+    if !has_offsets {
+        // A mistyped name must not look like a clone that worked.
+        anyhow::bail!(
+            "the group '{source}' has no offsets in '{topic}'; 'trefoil group show {source}' tells where it has some"
+        );
+    }
     let request = request::CloneGroupOffset {
         src_group: source,
         dest_group: destination,
         topic: Some(topic),
         offline: Some(false),
     };
-    for master in masters_of(&route.broker_datas) {
+    for master in masters {
         cluster.ask(&master.addr, RequestCode::CLONE_GROUP_OFFSET, |out| request.write(out), b"").await?;
     }
     let value = serde_json::json!({ "source": source, "destination": destination, "topic": topic });
