@@ -9,6 +9,7 @@ mod connection;
 mod drive;
 mod outbox;
 mod pace;
+mod proxied;
 mod tls;
 
 pub use connection::{Call, CallError, Connection, Response};
@@ -182,10 +183,11 @@ impl Server {
         let (door, options, tls) = (Arc::clone(&self.door), self.options.clone(), self.tls.clone());
         let (open, clock, shutdown) = (Arc::clone(&self.open), Arc::clone(&self.host.clock), shutdown.clone());
         rt::spawn(async move {
-            let peer = connection.peer();
             let driving = drive::run(stream, &connection, &door, &options, tls, clock, shutdown);
             // A bug must not leave a member behind that nobody can reach, or take a place among the connections for ever.
-            match AssertUnwindSafe(driving).catch_unwind().await {
+            let outcome = AssertUnwindSafe(driving).catch_unwind().await;
+            let peer = connection.peer();
+            match outcome {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if error.is_departure() => tracing::debug!(%peer, %error, "connection closed"),
                 Ok(Err(error)) => tracing::warn!(%peer, %error, "connection closed"),
@@ -265,6 +267,51 @@ mod tests {
             rt::sleep(Duration::from_secs(1)).await;
             assert!(answer_bytes() > slow, "{}", answer_bytes());
         });
+    }
+
+    /// Who is seen when a connection to a server begins so, and a frame follows; with pauses between all bytes.
+    fn seen(beginning: Vec<u8>) -> Option<String> {
+        rt::sim::run(1, |world| async move {
+            let (machine, door) = (world.host("server"), Arc::new(Generous::default()));
+            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
+            let (_stop, shutdown) = ShutdownTrigger::new();
+            machine.spawn(server.serve(shutdown));
+            let mut client = world.host("client").boot().net.connect(addr).await.unwrap();
+            let mut bytes = BytesMut::from(&*beginning);
+            write_request(&mut bytes, &Call { code: 1, fields: &[], body: &[] }, 1, false);
+            for byte in bytes {
+                drop(client.write_all(&[byte]).await);
+                rt::sleep(Duration::from_millis(10)).await;
+            }
+            let connection = door.0.lock().take()?;
+            Some(if connection.peer() == client.local_addr() {
+                "itself".to_owned()
+            } else {
+                connection.peer().to_string()
+            })
+        })
+    }
+
+    #[test]
+    fn a_load_balancer_says_who_the_client_is() {
+        let check = |beginning: &[u8], expected: Option<&str>| {
+            assert_eq!(seen(beginning.to_vec()).as_deref(), expected, "{}", beginning.escape_ascii());
+        };
+        let v2 = |command: u8, rest: &[u8]| {
+            [b"\r\n\r\n\0\r\nQUIT\n", &[command, 0x11, 0, rest.len() as u8] as &[u8], rest].concat()
+        };
+        let addresses = [9, 8, 7, 6, 10, 0, 0, 1, 0x12, 0x34, 0x2a, 0x9f];
+        check(b"", Some("itself"));
+        check(b"PROXY TCP4 9.8.7.6 10.0.0.1 4660 10911\r\n", Some("9.8.7.6:4660"));
+        check(b"PROXY TCP6 2001:db8::7 ::1 4660 10911\r\n", Some("[2001:db8::7]:4660"));
+        check(b"PROXY UNKNOWN\r\n", Some("itself"));
+        check(&v2(0x21, &addresses), Some("9.8.7.6:4660"));
+        check(&v2(0x21, &[&addresses as &[u8], &[0xea, 0, 2, b'v', b'1']].concat()), Some("9.8.7.6:4660"));
+        check(&v2(0x20, &addresses), Some("itself"));
+        check(b"PROXY TCP4 9.8.7.6\r\n", None);
+        check(b"POST / HTTP/1.1\r\n", None);
+        check(&v2(0x31, &addresses), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -27,6 +28,8 @@ const WAKES_PER_TAKE: usize = 64;
 pub struct Connection {
     id: u64,
     peer: SocketAddr,
+    /// The client behind a load balancer.
+    proxied: OnceLock<SocketAddr>,
     local: SocketAddr,
     outbox: Mutex<Outbox>,
     pub(super) wake: AtomicWaker,
@@ -82,6 +85,7 @@ impl Connection {
         Self {
             id,
             peer,
+            proxied: OnceLock::new(),
             local,
             outbox: Mutex::default(),
             wake: AtomicWaker::new(),
@@ -100,10 +104,15 @@ impl Connection {
         self.id
     }
 
-    /// The client's address.
+    /// The client's address, as a load balancer in front has told it, or as the system knows it.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.proxied.get().copied().unwrap_or(self.peer)
+    }
+
+    /// Takes the word of a load balancer, once.
+    pub(super) fn set_peer(&self, client: SocketAddr) {
+        self.proxied.get_or_init(|| client);
     }
 
     /// The address that the client reached.

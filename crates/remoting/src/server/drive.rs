@@ -133,8 +133,11 @@ pub(super) async fn run(
     shutdown: Shutdown,
 ) -> Result<(), Closed> {
     let accepted = rt::timeout(options.idle_max, accept_either(stream, tls)).await;
-    let Some((socket, input)) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
-    run_plain(socket, input, connection, door, options, clock, shutdown).await
+    let Some(accepted) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
+    if let Some(client) = accepted.client {
+        connection.set_peer(client);
+    }
+    run_plain(accepted.stream, accepted.input, connection, door, options, clock, shutdown).await
 }
 
 /// Serves a connection whose kind is known; `input`: what was already read of it.

@@ -1,5 +1,6 @@
 //! TLS on the same port as plain frames: the first byte tells them apart.
 
+use super::proxied::take_header;
 use bytes::{Buf, BytesMut};
 use rt::Stream;
 use std::io;
@@ -58,18 +59,24 @@ impl Tls {
     }
 }
 
-/// Looks at the first bytes and speaks TLS if the client does. Gives the stream and the bytes already read from it;
-/// `None` if the client left without a word.
-pub(super) async fn accept_either(
-    mut stream: Box<dyn Stream>,
-    tls: Option<Tls>,
-) -> io::Result<Option<(Box<dyn Stream>, BytesMut)>> {
+/// A connection whose kind is known.
+pub(super) struct Accepted {
+    pub(super) stream: Box<dyn Stream>,
+    /// What was already read from it.
+    pub(super) input: BytesMut,
+    /// The client, if a load balancer in front has told it.
+    pub(super) client: Option<SocketAddr>,
+}
+
+/// Looks at the first bytes and speaks TLS if the client does; `None` if it left without a word.
+pub(super) async fn accept_either(mut stream: Box<dyn Stream>, tls: Option<Tls>) -> io::Result<Option<Accepted>> {
     let mut first = BytesMut::with_capacity(FIRST_READ_BYTES);
     if stream.read_buf(&mut first).await? == 0 {
         return Ok(None);
     }
+    let client = take_header(&mut stream, &mut first).await?;
     if first.first() != Some(&HANDSHAKE) {
-        return Ok(Some((stream, first)));
+        return Ok(Some(Accepted { stream, input: first, client }));
     }
     let Some(Tls(acceptor)) = tls else {
         return Err(io::Error::new(
@@ -79,7 +86,8 @@ pub(super) async fn accept_either(
     };
     let (peer, local) = (stream.peer_addr(), stream.local_addr());
     let secured = acceptor.accept(Prefixed { prefix: first, stream }).await?;
-    Ok(Some((Box::new(Secured { stream: secured, peer, local }), BytesMut::new())))
+    let stream = Box::new(Secured { stream: secured, peer, local });
+    Ok(Some(Accepted { stream, input: BytesMut::new(), client }))
 }
 
 /// A stream of which some bytes were read already.
