@@ -3,11 +3,17 @@
 use ::broker::{Broker, Counted, Trend};
 use console::Kind::{Counter, Gauge};
 use console::Page;
+use model::{Group, Topic};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Histogram, Store};
 
 /// Most queues that are shown one by one, so that the page stays readable; the rest is counted.
 const QUEUES_MAX: usize = 10_000;
+
+/// Most pairs of a group and a topic whose lag is shown: those furthest behind.
+const LAGS_MAX: usize = 10_000;
 
 /// Most topics, and most groups, whose rates are shown: those with most messages.
 const BUSIEST_MAX: usize = 100;
@@ -193,16 +199,50 @@ pub(super) fn queues(page: &mut Page, broker: &Broker) {
         page.sample(name, &[("group", group.as_str())], broker.cohorts(group.as_str()).len());
     }
     let name = "trefoil_consumer_lag";
-    page.metric(name, Gauge, "Messages of a topic that a group has not yet consumed.");
-    for group in metadata.groups_with_offsets() {
-        let mut lags = std::collections::BTreeMap::<_, u64>::new();
-        for (topic, id, offset) in metadata.offsets_of_group(&group) {
+    page.metric(name, Gauge, "Messages of a topic that a group has not yet consumed; those furthest behind.");
+    for (lag, group, topic) in lags(broker) {
+        page.sample(name, &[("group", group.as_str()), ("topic", topic.as_str())], lag);
+    }
+}
+
+/// How far groups are behind in topics: of very many, those that are furthest.
+fn lags(broker: &Broker) -> Vec<(u64, Group, Topic)> {
+    let mut lags = Vec::new();
+    for group in broker.metadata().groups_with_offsets() {
+        let mut of_group = BTreeMap::<_, u64>::new();
+        for (topic, id, offset) in broker.metadata().offsets_of_group(&group) {
             if let Some(queue) = broker.store().known_queue(&topic, id) {
-                *lags.entry(topic).or_default() += queue.max_offset().0.saturating_sub(offset.0);
+                *of_group.entry(topic).or_default() += queue.max_offset().0.saturating_sub(offset.0);
             }
         }
-        for (topic, lag) in lags.into_iter().take(QUEUES_MAX) {
-            page.sample(name, &[("group", group.as_str()), ("topic", topic.as_str())], lag);
+        lags.extend(of_group.into_iter().map(|(topic, lag)| (lag, group.clone(), topic)));
+        if lags.len() > 2 * LAGS_MAX {
+            keep_furthest(&mut lags, LAGS_MAX);
         }
+    }
+    keep_furthest(&mut lags, LAGS_MAX);
+    lags
+}
+
+fn keep_furthest<T>(lags: &mut Vec<(u64, Group, T)>, count_max: usize) {
+    if lags.len() > count_max {
+        lags.sort_by_key(|(lag, ..)| Reverse(*lag));
+        lags.truncate(count_max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_groups_those_furthest_behind_are_shown() {
+        let check = |lags: &[u64], expected: &[u64]| {
+            let mut lags: Vec<_> = lags.iter().map(|lag| (*lag, Group::from_stored("g"), ())).collect();
+            keep_furthest(&mut lags, 2);
+            assert_eq!(lags.iter().map(|(lag, ..)| *lag).collect::<Vec<_>>(), expected);
+        };
+        check(&[1, 2], &[1, 2]);
+        check(&[1, 3, 0, 2], &[3, 2]);
     }
 }
