@@ -315,6 +315,24 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_never_said_a_word_holds_up_no_stop() {
+        rt::sim::run(1, |world| async move {
+            let machine = world.host("server");
+            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+            let server =
+                Server::bind(&host, addr, Options::default(), None, Arc::new(Generous::default())).await.unwrap();
+            let (stop, shutdown) = ShutdownTrigger::new();
+            let open = server.open_connections();
+            let serving = machine.spawn(server.serve(shutdown));
+            let _silent = world.host("client").boot().net.connect(addr).await.unwrap();
+            rt::sleep(Duration::from_secs(1)).await;
+            assert_eq!(open.load(Ordering::Relaxed), 1);
+            stop.fire();
+            assert!(rt::timeout(Duration::from_secs(1), serving).await.is_ok());
+        });
+    }
+
+    #[test]
     fn a_connection_ends_whole_when_a_request_panics() {
         rt::sim::run(1, |world| async move {
             let (machine, door) = (world.host("server"), Arc::new(Broken::default()));

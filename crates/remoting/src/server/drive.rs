@@ -132,7 +132,12 @@ pub(super) async fn run(
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) -> Result<(), Closed> {
-    let accepted = rt::timeout(options.idle_max, accept_either(stream, tls)).await;
+    let accepted = tokio::select! {
+        biased;
+        // Who has not said a word has nothing in work.
+        () = shutdown.wait() => return Ok(()),
+        accepted = rt::timeout(options.idle_max, accept_either(stream, tls)) => accepted,
+    };
     let Some(accepted) = accepted.map_err(|_| Closed::Idle(options.idle_max))?? else { return Ok(()) };
     if let Some(client) = accepted.client {
         connection.set_peer(client);
