@@ -150,3 +150,76 @@ impl AsyncRead for Secured {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::{Reply, write_request};
+    use crate::server::{Call, Connection, Door, Options, Server, Work};
+    use rt::ShutdownTrigger;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+    use wire::remoting::frame::RawFrame;
+    use wire::remoting::header::Header;
+
+    struct Echo;
+
+    impl Door for Echo {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+            for frame in requests {
+                let opaque = Header::parse(&frame).unwrap().opaque;
+                let reply = Reply::ok().with_body(frame.body.clone());
+                connection.send(|out| reply.write(out, frame.encoding, opaque));
+            }
+        }
+
+        fn closed(&self, _: &Arc<Connection>) {}
+    }
+
+    /// More than any buffer on the way holds.
+    async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let (body, mut out) = (vec![7; 3 << 20], BytesMut::new());
+        write_request(&mut out, &Call { code: 1, fields: &[], body: &body }, 5, false);
+        stream.write_all(&out).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut answer = vec![0; stream.read_u32().await.unwrap() as usize];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert!(answer.ends_with(&body));
+    }
+
+    #[test]
+    fn clients_with_and_without_tls_are_served_on_one_port() {
+        let made = rcgen::generate_simple_self_signed(vec!["server".to_owned()]).unwrap();
+        let tls = Tls::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        rt::sim::run(1, |world| async move {
+            let (machine, client) = (world.host("server"), world.host("client").boot());
+            let addr = SocketAddr::new(machine.ip(), 1);
+            let server = Server::bind(&machine.boot(), addr, Options::default(), Some(tls), Arc::new(Echo)).await;
+            let (_stop, shutdown) = ShutdownTrigger::new();
+            machine.spawn(server.unwrap().serve(shutdown));
+            echo(client.net.connect(addr).await.unwrap()).await;
+            let stream = client.net.connect(addr).await.unwrap();
+            echo(connector.connect("server".try_into().unwrap(), stream).await.unwrap()).await;
+        });
+    }
+
+    #[test]
+    fn what_is_wrong_with_certificate_and_key_is_told() {
+        let made = || rcgen::generate_simple_self_signed(vec!["server".to_owned()]).unwrap();
+        let (one, other) = (made(), made());
+        let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());
+        let check = |cert: &str, key: &str, expected: fn(&TlsError) -> bool| {
+            let error = Tls::from_pem(cert.as_bytes(), key.as_bytes()).err().unwrap();
+            assert!(expected(&error), "{error}");
+        };
+        check("", &key, |error| matches!(error, TlsError::Certificate(_)));
+        check(&cert, "no key", |error| matches!(error, TlsError::Key(_)));
+        check(&cert, &other.signing_key.serialize_pem(), |error| matches!(error, TlsError::Pair(_)));
+    }
+}
