@@ -48,18 +48,14 @@ impl Broker {
             if let Some(cohort) = division.settled {
                 self.locks().lock().settle(&division.group, cohort);
             }
-            let known = self.metadata().read();
-            let kept = known.divided.get(&division.group).map_or(&[][..], Vec::as_slice);
-            if kept != division.kept {
-                let change = Change::GroupDivided { group: division.group.clone(), wants: division.kept };
-                let proposal = self.metadata().propose(change);
-                let group = division.group.clone();
-                rt::spawn(async move {
-                    if let Err(error) = proposal.await {
-                        tracing::warn!(%group, %error, "that the members of a group want different things is not kept over a restart");
-                    }
-                });
-            }
+            // Also if the metadata says the same: what was proposed before may not have reached it yet.
+            let change = Change::GroupDivided { group: division.group.clone(), wants: division.kept };
+            let (proposal, group) = (self.metadata().propose(change), division.group.clone());
+            rt::spawn(async move {
+                if let Err(error) = proposal.await {
+                    tracing::warn!(%group, %error, "whether the members of a group want different things is not kept over a restart");
+                }
+            });
             // Pulls that wait must look at their shares again, and members at whom they share queues with.
             self.resets_pressed().send_modify(|count| *count += 1);
             if let Some(view) = self.groups().get(division.group.as_str()) {

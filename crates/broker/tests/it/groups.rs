@@ -132,6 +132,21 @@ fn the_first_member_after_a_restart_does_not_pass_what_the_others_want() {
 }
 
 #[test]
+fn a_group_that_was_divided_for_a_moment_is_of_one_mind_after_a_restart() {
+    run(46, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        join(&node, 1, "a").await;
+        join(&node, 2, "b").await;
+        join(&node, 2, "a").await;
+        assert!(node.broker.cohorts("g").is_empty());
+        rt::sleep(Duration::from_secs(1)).await;
+        let node = node.power_cycle().await;
+        assert!(node.broker.cohorts("g").is_empty());
+    });
+}
+
+#[test]
 fn a_pull_that_waits_takes_over_the_share_of_who_leaves() {
     run(43, |world| async move {
         let node = Node::start(&world).await;
