@@ -12,6 +12,8 @@ pub struct Options {
     pub broker_name: String,
     /// 0 for the master.
     pub broker_id: u64,
+    /// The zone that name servers show it in to clients that ask for one. Default none.
+    pub zone: Option<String>,
     /// The address that clients are told, also stored with each message.
     pub advertised: SocketAddr,
     /// Largest body in bytes. Default 4 MiB.
@@ -44,6 +46,7 @@ impl Options {
             cluster: "DefaultCluster".to_owned(),
             broker_name: "broker-a".to_owned(),
             broker_id: 0,
+            zone: None,
             advertised,
             message_bytes_max: 4 << 20,
             auto_create_topics: true,

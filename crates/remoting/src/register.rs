@@ -173,7 +173,7 @@ impl Registration {
             enable_acting_master: Some(false),
             compressed: Some(false),
             body_crc32: Some(i64::from(model::record::body_crc(&body))),
-            zone_name: None,
+            zone_name: options.zone.as_deref(),
         };
         let fields = |out: &mut Fields| {
             header.write(out);

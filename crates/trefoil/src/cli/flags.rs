@@ -50,7 +50,7 @@ fn flag(spec: &'static config::Spec) -> Arg {
         Kind::Host | Kind::HostOrNone => "HOST",
         Kind::Port { .. } => "PORT",
         Kind::Addresses => "HOST:PORT,…",
-        Kind::Name => "NAME",
+        Kind::Name | Kind::NameOrNone => "NAME",
         Kind::Count { .. } => "NUMBER",
         Kind::Bytes { .. } => "BYTES",
         Kind::Switch => "BOOL",

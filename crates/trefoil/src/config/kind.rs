@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Addresses,
     /// A name of the protocol.
     Name,
+    /// The same, or nothing.
+    NameOrNone,
     /// A number.
     Count {
         /// Smallest one.
@@ -59,6 +61,7 @@ impl Kind {
             Self::Port { min } => text.parse::<u16>().is_ok_and(|port| u64::from(port) >= min),
             Self::Addresses => addresses(text).all(is_address),
             Self::Name => is_name(text),
+            Self::NameOrNone => text.is_empty() || is_name(text),
             Self::Count { min, max } => count(text).is_some_and(|count| (min..=max).contains(&count)),
             Self::Bytes { min, max } => bytes(text).is_some_and(|count| (min..=max).contains(&count)),
             Self::Switch => matches!(text, "true" | "false"),
@@ -82,6 +85,7 @@ impl Kind {
             Self::Port { min } => format!("{min} – 65535"),
             Self::Addresses => "host:port, separated by commas, or empty".to_owned(),
             Self::Name => format!("1 – {NAME_LEN_MAX} letters, digits, or any of % | - _ ."),
+            Self::NameOrNone => format!("up to {NAME_LEN_MAX} letters, digits, or any of % | - _ ."),
             Self::Count { min, max } => format!("{min} – {max}"),
             Self::Bytes { min, max } => format!("{} – {}", bytes_text(min), bytes_text(max)),
             Self::Switch => "true or false".to_owned(),

@@ -83,6 +83,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     option("cluster", Kind::Name, "DefaultCluster", "Cluster that the broker belongs to."),
     option("broker-name", Kind::Name, "broker-a", "Name of the broker, unique in its cluster."),
     option("broker-id", Kind::Count { min: 0, max: 1023 }, "0", "0 for a master, the only kind that clients send to."),
+    option("zone", Kind::NameOrNone, "", "Zone of the broker, for clients that ask for the brokers of theirs only."),
     option(
         "flush",
         Kind::OneOf(&["sync", "async"]),

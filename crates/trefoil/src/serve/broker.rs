@@ -158,6 +158,7 @@ fn options(settings: &Settings, advertised: SocketAddr) -> ::broker::Options {
         cluster: settings.cluster.clone(),
         broker_name: settings.broker_name.clone(),
         broker_id: settings.broker_id,
+        zone: settings.zone.clone(),
         message_bytes_max: settings.message_bytes_max,
         auto_create_topics: settings.auto_create_topics,
         auto_create_groups: settings.auto_create_groups,

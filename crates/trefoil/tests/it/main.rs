@@ -529,12 +529,11 @@ fn a_broker_registers_with_its_name_servers_side_by_side() {
     let (silent, _unanswered) = name_server_that_answers(|_| false);
     let (good, asked) = name_server_that_answers(|_| true);
     let mut command = serve(dir.path());
-    command.args(["--roles", "broker", "--nameserver-addresses", &format!("{silent},{good}")]);
+    command.args(["--roles", "broker", "--zone", "near", "--nameserver-addresses", &format!("{silent},{good}")]);
     let node = Node::start_with(&mut command);
-    assert!(
-        asked.try_iter().any(|header| header.contains("\"code\":103")),
-        "registered before it says that it is ready"
-    );
+    let registration = asked.try_iter().find(|header| header.contains("\"code\":103"));
+    let registration = registration.expect("registered before it says that it is ready");
+    assert!(registration.contains("\"__ZONE_NAME\":\"near\""), "{registration}");
     node.stop();
 }
 
