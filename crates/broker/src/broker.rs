@@ -7,7 +7,7 @@ use crate::consume::reset::Resets;
 use crate::group::Groups;
 use crate::group::locks::QueueLocks;
 use crate::quota::Quota;
-use crate::retention::Sizes;
+use crate::retention::Retaining;
 use crate::room::{Room, Turn};
 use crate::settings::Settings;
 use crate::timed::Timed;
@@ -56,7 +56,7 @@ pub struct Broker {
     trends: Mutex<Trends>,
     admin_lane: Lane,
     /// One look at a time for what need not be kept any more.
-    retaining: tokio::sync::Mutex<Sizes>,
+    retaining: tokio::sync::Mutex<Retaining>,
     /// By both clocks.
     started: (Timestamp, Duration),
 }
@@ -336,7 +336,7 @@ impl Broker {
         &self.changing
     }
 
-    pub(crate) fn retaining(&self) -> &tokio::sync::Mutex<Sizes> {
+    pub(crate) fn retaining(&self) -> &tokio::sync::Mutex<Retaining> {
         &self.retaining
     }
 
@@ -452,7 +452,7 @@ impl Broker {
     }
 
     /// Stores a topic's settings and puts them in force. The caller holds `changing`.
-    async fn set_topic(&self, mut config: TopicConfig) -> Result<(), AdminError> {
+    pub(crate) async fn set_topic(&self, mut config: TopicConfig) -> Result<(), AdminError> {
         config.since = match self.topics.get(config.topic.as_str()) {
             Some(known) => known.config.since,
             None => self.store.positions().written,

@@ -4,10 +4,12 @@
 //! messages; kept shorter, its messages cannot be read any more. So it is with those beyond its attribute [`BYTES`]. Their
 //! space comes back with their file, which goes as soon as nothing in it can be read.
 
+mod aging;
 mod tally;
 
 use crate::Broker;
 use crate::topic::TopicState;
+use aging::Aging;
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use rt::Timestamp;
 use std::collections::HashMap;
@@ -38,9 +40,17 @@ pub(crate) fn bytes(value: &str) -> Option<u64> {
     value.parse().ok().filter(|bytes| *bytes > 0)
 }
 
+/// What retention remembers.
+#[derive(Default)]
+pub(crate) struct Retaining {
+    sizes: Sizes,
+    /// None until it is first looked at.
+    aging: Option<Aging>,
+}
+
 /// What the topics take that may take only so much.
 #[derive(Default)]
-pub(crate) struct Sizes(HashMap<Topic, Size>);
+struct Sizes(HashMap<Topic, Size>);
 
 /// What a topic takes.
 struct Size {
@@ -63,10 +73,17 @@ fn retention(kept_ms: i64, bytes_max: Option<u64>, topics: &[(Topic, i64)], now:
 }
 
 impl Broker {
-    /// Removes what the settings say need not be kept. Done when its space is given back.
+    /// Removes what the settings say need not be kept. Done when its space is given back. A clock that is suddenly far ahead
+    /// is doubted for a day.
     pub async fn retain(self: &Arc<Self>) {
-        let mut sizes = self.retaining().lock().await;
-        match self.remove_expired(&mut sizes).await {
+        let mut retaining = self.retaining().lock().await;
+        let (clock, at) = (self.now(), self.host().clock.monotonic());
+        let aging = retaining.aging.get_or_insert_with(|| {
+            let begins = self.store().found_newest_time().map_or_else(|| self.steady_now(), Timestamp);
+            Aging::new(begins, at)
+        });
+        let now = aging.now(clock, at);
+        match self.remove_expired(&mut retaining.sizes, now).await {
             Ok(0) => {}
             Ok(segments) => tracing::info!(segments, "old messages deleted"),
             Err(error) => tracing::error!(%error, "old messages cannot be deleted; trying again in a minute"),
@@ -83,12 +100,18 @@ impl Broker {
         }
     }
 
+    /// Doubts the clock no longer, as an operator says.
+    pub async fn believe_clock(&self) {
+        let (clock, at) = (self.now(), self.host().clock.monotonic());
+        self.retaining().lock().await.aging.get_or_insert_with(|| Aging::new(clock, at)).believe(clock, at);
+    }
+
     /// Gives the number of files removed. What waits for its time is moved out of the way before.
-    async fn remove_expired(self: &Arc<Self>, sizes: &mut Sizes) -> Result<usize, ReadError> {
+    async fn remove_expired(self: &Arc<Self>, sizes: &mut Sizes, now: Timestamp) -> Result<usize, ReadError> {
         let broker = Arc::clone(self);
         let mut known = std::mem::take(sizes);
         let looking = move || {
-            let retention = broker.hide_expired()?;
+            let retention = broker.hide_expired(now)?;
             broker.hide_excess(&mut known)?;
             Ok::<_, ReadError>((broker.store().expiring(&retention), retention, known))
         };
@@ -105,8 +128,8 @@ impl Broker {
     }
 
     /// Makes what its topic keeps no longer unreadable; gives what the settings ask for now.
-    fn hide_expired(&self) -> Result<Retention, ReadError> {
-        let (now, options) = (self.now(), self.options());
+    fn hide_expired(&self, now: Timestamp) -> Result<Retention, ReadError> {
+        let options = self.options();
         let kept_ms = i64::try_from(self.retention_time().as_millis()).unwrap_or(i64::MAX);
         let mut own = Vec::new();
         for topic in self.all_topics() {

@@ -35,6 +35,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     stages: Mutex<Vec<StageHandle>>,
+    /// Store time of the newest message that was there at the start, ms since the epoch; `i64::MIN` if there was none.
+    found_newest: i64,
     /// Keeps other processes away.
     _lock: Box<dyn DiskLock>,
 }
@@ -150,7 +152,8 @@ impl Store {
         };
         let preparer = Preparer { shared: Arc::clone(&shared) };
         let indexer = Indexer { shared: Arc::clone(&shared), retry_at: Duration::ZERO };
-        let store = Self(Arc::new(Inner { shared, stages: Mutex::new(Vec::new()), _lock: lock }));
+        let (stages, found_newest) = (Mutex::new(Vec::new()), found.last_timestamp);
+        let store = Self(Arc::new(Inner { shared, stages, found_newest, _lock: lock }));
         let mut stages = store.0.stages.lock();
         let spawn_error = |error| OpenError::Io { action: "start a thread for", path: log.options.dir.clone(), error };
         let signals = &log.signals;
@@ -234,6 +237,13 @@ impl Store {
         let first = self.log().min() + SEGMENT_HEADER_LEN + HEADER_LEN as u64;
         let bytes = self.read_at(PhysicalOffset(first)).ok()?;
         Record::parse(&bytes).ok().map(|record| record.store_timestamp)
+    }
+
+    /// When the newest message was stored that was there when the store was opened, ms since the epoch; `None` if there was
+    /// none.
+    #[must_use]
+    pub fn found_newest_time(&self) -> Option<i64> {
+        Some(self.0.found_newest).filter(|time| *time > i64::MIN)
     }
 
     /// Size and rest of the file system that holds the log. Blocks on the disk.

@@ -119,6 +119,44 @@ fn messages_of_a_topic_kept_for_an_hour_are_gone_after_it() {
     });
 }
 
+/// A clock that is wrong by years deletes nothing, unless it stays wrong for a day.
+#[test]
+fn a_clock_that_is_suddenly_far_ahead_makes_nothing_old() {
+    const YEARS_MS: i64 = 10 * 365 * 24 * 3_600_000;
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        node.broker.put_topic(with_attribute("t", "retention.hours", "50")).await.unwrap();
+        node.send("t", "kept").await.unwrap();
+        node.jump_wall(YEARS_MS);
+        rt::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(node.bodies("t", 0, "*").await, ["kept"]);
+        node.jump_wall(-YEARS_MS);
+        rt::sleep(Duration::from_secs(3600)).await;
+        // So it is when the clock is wrong at the start.
+        node.jump_wall(YEARS_MS);
+        let node = node.power_cycle_after(Duration::from_secs(10)).await;
+        rt::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(node.bodies("t", 0, "*").await, ["kept"]);
+        rt::sleep(Duration::from_secs(24 * 3600)).await;
+        assert_eq!(first(&node, "t").await, 1, "the clock has stayed so");
+    });
+}
+
+#[test]
+fn an_operator_may_say_that_the_clock_is_right() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        node.broker.put_topic(with_attribute("t", "retention.hours", "1")).await.unwrap();
+        node.send("t", "old").await.unwrap();
+        node.jump_wall(48 * 3_600_000);
+        rt::sleep(Duration::from_secs(600)).await;
+        assert_eq!(first(&node, "t").await, 0);
+        node.broker.believe_clock().await;
+        node.broker.retain().await;
+        assert_eq!(first(&node, "t").await, 1);
+    });
+}
+
 /// Stores messages of a quarter of a file of the log.
 async fn fill(node: &Node, topic: &str, count: usize) {
     for _ in 0..count {

@@ -168,11 +168,14 @@ pub(super) fn replicas(request: &Request, _: &Header<'_>) -> Outcome {
     Ok(Reply::ok().with_body(to_vec(&status, Dialect::Strict)))
 }
 
-/// Removes what is older than it need be, now instead of within a minute.
+/// Removes what is older than it need be, now instead of within a minute, and by the clock as it is.
 pub(super) fn retain(request: &Request) -> Outcome {
     let broker = Arc::clone(&request.broker);
     // Giving the space of many files back takes longer than tools wait.
-    rt::spawn(async move { broker.retain().await });
+    rt::spawn(async move {
+        broker.believe_clock().await;
+        broker.retain().await;
+    });
     Ok(Reply::ok())
 }
 
