@@ -148,7 +148,8 @@ impl Broker {
         let name = beat.group.as_str();
         let config = self.group_config_or_create(name);
         let config = config.ok_or_else(|| AdminError::GroupNotFound { group: name.to_owned() })?;
-        if config.retry_queues > 0 && beat.model == crate::MessageModel::Clustering {
+        // Of broadcasting groups too: tools find the brokers of a group by the route of its retry topic.
+        if config.retry_queues > 0 {
             let created = self.retry_topic(&beat.group, config.retry_queues).await;
             created.map_err(|error| AdminError::Metadata(error.to_string()))?;
         }
@@ -212,12 +213,14 @@ impl Broker {
         progress.collect()
     }
 
-    /// The topics that a group reads: those it has offsets in and those its members subscribe to.
+    /// The topics that a group reads: those it has offsets in and those its members subscribe to. Members that broadcast
+    /// keep their offsets themselves.
     #[must_use]
     pub fn topics_of_group(&self, group: &Group) -> Vec<Topic> {
         let mut topics: Vec<Topic> =
             self.metadata().offsets_of_group(group).into_iter().map(|(topic, ..)| topic).collect();
-        topics.extend(self.consumers(group.as_str()).into_iter().flat_map(|view| view.topics()));
+        let view = self.consumers(group.as_str()).filter(|view| view.model == crate::MessageModel::Clustering);
+        topics.extend(view.into_iter().flat_map(|view| view.topics()));
         topics.sort();
         topics.dedup();
         topics.retain(|topic| self.topic(topic.as_str()).is_some());

@@ -3,8 +3,9 @@
 //! Who creates a topic asks for its route next, and some clients give up at once if there is none. So creating a topic
 //! ends when the name servers know it; one that does not answer is not waited for.
 
-use crate::{Broker, TopicState};
-use model::{DataVersion, Topic};
+use crate::administration::to_its_end;
+use crate::{AdminError, Broker, TopicState};
+use model::{DataVersion, Topic, TopicConfig};
 use parking_lot::Mutex;
 use rt::watch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,6 +80,28 @@ impl Broker {
                 None => self.topics().unordered(),
             },
         }
+    }
+
+    /// Marks topics as ordered that a name server has an order configuration of: tools that change something else about a
+    /// topic leave the mark out. Durable on return.
+    ///
+    /// # Errors
+    /// [`AdminError`] if it could not be stored.
+    pub async fn order_topics(self: &Arc<Self>, names: impl Iterator<Item = &String>) -> Result<(), AdminError> {
+        let is_unordered = |name: &&String| self.topics().get(name).is_some_and(|topic| !topic.config.order);
+        let names: Vec<String> = names.filter(is_unordered).cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let broker = Arc::clone(self);
+        to_its_end(async move {
+            let _changing = broker.changing().lock().await;
+            for topic in names.iter().filter_map(|name| broker.topics().get(name)) {
+                broker.set_topic(TopicConfig { order: true, ..topic.config.clone() }).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// A name server knows the topics as they were after a change.

@@ -15,7 +15,7 @@ use model::permission;
 use rt::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::remoting::body::{DataVersion, RegisterBrokerBody};
+use wire::remoting::body::{DataVersion, KvTable, RegisterBrokerBody};
 use wire::remoting::loose_json::{self, Dialect};
 use wire::remoting::request::{QueryDataVersion, RegisterBroker, UnregisterBroker};
 use wire::remoting::{RequestCode, registration};
@@ -180,8 +180,25 @@ impl Registration {
             out.push((FIELD_COMPLETE.to_owned(), now.is_complete.to_string()));
         };
         let answer = self.ask(server, RequestCode::REGISTER_BROKER, fields, &body).await?;
+        self.take_order(&answer.body).await;
         let takes_parts = answer.fields.iter().any(|(name, value)| name == FIELD_TAKES_PARTS && value == "true");
         Ok(Told { change: now.change, version: now.version, takes_parts })
+    }
+
+    /// Name servers answer with their order configurations.
+    async fn take_order(&self, body: &[u8]) {
+        if body.is_empty() {
+            return;
+        }
+        match loose_json::from_slice::<KvTable>(body) {
+            Ok(texts) => {
+                let ordered = self.broker.order_topics(texts.table.keys()).await;
+                ordered.unwrap_or_else(
+                    |error| tracing::warn!(%error, "a topic with an order configuration is not marked"),
+                );
+            }
+            Err(error) => tracing::warn!(%error, "the order configurations of a name server cannot be read"),
+        }
     }
 
     async fn unregister(&self, server: &str) -> Result<(), ClientError> {

@@ -33,10 +33,14 @@ impl ClientChannel for Deaf {
 }
 
 async fn join(node: &Node, member: u64, tags: &str) {
+    join_as(node, member, tags, MessageModel::Clustering).await;
+}
+
+async fn join_as(node: &Node, member: u64, tags: &str, model: MessageModel) {
     let beat = Heartbeat {
         group: Group::new("g").unwrap(),
         consume_type: ConsumeType::Push,
-        model: MessageModel::Clustering,
+        model,
         start_from: StartFrom::First,
         subscriptions: vec![Subscription::of_filter("t", tags, TagFilter::parse(tags).unwrap())],
     };
@@ -157,6 +161,23 @@ fn a_pull_that_waits_takes_over_the_share_of_who_leaves() {
         assert!(consume(&node, 1).await.is_empty(), "the other member wants all");
         node.broker.channel_closed(2);
         assert_eq!(consume(&node, 1).await, ["a1", "a2"]);
+    });
+}
+
+/// Members that broadcast keep their offsets themselves: the broker knows no lag of them. Tools find their group by its
+/// retry topic.
+#[test]
+fn a_group_that_broadcasts_is_found_and_has_no_lag() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        send_four(&node).await;
+        let lag = || node.broker.lag(&Group::from_stored("g"), None).unwrap();
+        join_as(&node, 1, "*", MessageModel::Broadcasting).await;
+        assert!(node.broker.topic("%RETRY%g").is_some());
+        assert_eq!(lag(), []);
+        node.broker.client_left(1, None, Some("g"));
+        join(&node, 2, "*").await;
+        assert_eq!(lag().iter().map(|lag| lag.broker_offset.0).sum::<u64>(), 4);
     });
 }
 

@@ -46,14 +46,15 @@ pub(super) fn by_key(request: &Request, header: &Header<'_>) -> Outcome {
         let remark = "can not find message, maybe time range not correct";
         return Err(Reply::error(ResponseCode::QUERY_NOT_FOUND, remark));
     }
-    let mut body = BytesMut::new();
-    for record in found {
-        body.extend_from_slice(&record);
-        // Who asks for an id is given all that have it.
-        if !is_unique && body.len() >= BYTES_MAX {
-            break;
-        }
+    let (mut given, mut bytes) = (0, 0);
+    // Who asks for an id is given all that have it.
+    while given < found.len() && (is_unique || bytes < BYTES_MAX) {
+        bytes += found[given].len();
+        given += 1;
     }
+    // They are found newest first, and given as the original gives them.
+    let mut body = BytesMut::with_capacity(bytes);
+    found[..given].iter().rev().for_each(|record| body.extend_from_slice(record));
     let positions = request.broker.store().positions();
     Ok(Reply::ok()
         .with_field("indexLastUpdateTimestamp", request.broker.now().0)

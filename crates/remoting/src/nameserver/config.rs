@@ -17,7 +17,7 @@ const FORBIDDEN: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPat
 /// A name server's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `orderMessageEnable`: routes carry the order configuration of their topic. Default true.
+    /// `orderMessageEnable`: routes carry the order configuration of their topic. Default false.
     pub order_messages: bool,
     /// `returnOrderTopicConfigToBroker`: so do answers to registrations. Default true.
     pub return_order_config: bool,
@@ -70,7 +70,7 @@ const KEYS: [&str; 6] = [
 impl Default for Config {
     fn default() -> Self {
         Self {
-            order_messages: true,
+            order_messages: false,
             return_order_config: true,
             acting_master: false,
             notify_min_broker: false,

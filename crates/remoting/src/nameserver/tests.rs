@@ -271,15 +271,15 @@ fn a_configuration_that_cannot_be_stored_is_not_in_force() {
             let route = site.ask(RequestCode::GET_ROUTEINFO_BY_TOPIC, &[("topic", "t")], &[]).await;
             String::from_utf8_lossy(&route.body).contains("b:4")
         };
-        let (off, fault) = (b"orderMessageEnable=false\nscanNotActiveBrokerInterval=900", Operation::Write);
+        let (on, fault) = (b"orderMessageEnable=true\nscanNotActiveBrokerInterval=900", Operation::Write);
         site.machine.disk().plan(Fault { operation: fault, path_contains: "journal".to_owned(), after: 0 });
-        let refused = site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], off).await;
+        let refused = site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], on).await;
         assert_eq!(refused.code, ResponseCode::SYSTEM_BUSY.0);
         let config = site.ask(RequestCode::GET_NAMESRV_CONFIG, &[], &[]).await.body;
         assert!(String::from_utf8_lossy(&config).contains("scanNotActiveBrokerInterval=5000\n"));
-        assert!(order().await);
-        assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], off).await.code, 0);
         assert!(!order().await);
+        assert_eq!(site.ask(RequestCode::UPDATE_NAMESRV_CONFIG, &[], on).await.code, 0);
+        assert!(order().await);
         site.stop.fire();
     });
 }

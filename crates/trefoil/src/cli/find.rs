@@ -7,6 +7,7 @@ use super::{Target, time};
 use anyhow::bail;
 use model::MessageId;
 use model::record::Record;
+use std::cmp::Reverse;
 use wire::remoting::{RequestCode, ResponseCode, request};
 
 /// Find single messages.
@@ -94,6 +95,7 @@ async fn lookup(target: &Target, request: &request::QueryMessage<'_>) -> anyhow:
             Err(error) => return Err(error),
         }
     }
+    found.sort_by_key(|message| Reverse((message.store_timestamp, message.queue, message.offset)));
     Ok(found)
 }
 

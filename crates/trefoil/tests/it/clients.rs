@@ -12,6 +12,7 @@ const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
 const INVOKE_BROKER_TO_GET_CONSUMER_STATUS: i32 = 223;
 const QUERY_CONSUME_TIME_SPAN: i32 = 303;
 const SEND_MESSAGE: i32 = 310;
+const GET_TOPIC_CONFIG: i32 = 351;
 
 /// A client's connection.
 struct Client(TcpStream);
@@ -173,5 +174,8 @@ fn an_order_configuration_follows_the_queues() {
     node.check("topic scale t --queues 4", "", &["4 queues"]);
     let answer = client.ask(GET_KV_CONFIG, key, "");
     assert!(answer.contains(r#""broker-a:4;broker-b:2""#), "{answer}");
+    // The broker hears of it when it registers, and marks the topic.
+    let settings = Client::connect(node.address("broker")).ask(GET_TOPIC_CONFIG, r#""topic":"t""#, "");
+    assert!(settings.contains(r#""order":true"#), "{settings}");
     node.stop();
 }
