@@ -8,6 +8,7 @@ use model::{Group, QueueId, QueueOffset, Topic};
 use parking_lot::{Mutex, RwLock};
 use rt::Timestamp;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -230,6 +231,24 @@ impl Groups {
     /// Whether a cohort of a group is handed nothing of a topic.
     pub(crate) fn is_idle(&self, group: &str, cohort: u32, topic: &str) -> bool {
         self.of_divided(group, |cohorts| cohorts.is_idle(cohort, topic)).unwrap_or(false)
+    }
+
+    /// The member for which a connection speaks: its own, or else one at the same address, if all there want the same.
+    pub(crate) fn member_at(&self, group: &str, connection: u64, from: IpAddr) -> u64 {
+        let view = if self.is_any_divided() { self.get(group) } else { None };
+        let Some(view) = view.filter(|view| !view.members.contains_key(&connection)) else { return connection };
+        let there = view.members.iter().filter(|(_, member)| member.channel.peer().ip() == from);
+        let mut there = there.map(|(id, _)| (*id, self.cohort_of(group, *id)));
+        match there.next() {
+            Some((first, cohort)) if there.all(|(_, other)| other == cohort) => first,
+            _ => connection,
+        }
+    }
+
+    /// The connection of a member that gives itself this name.
+    pub(crate) fn member_named(&self, group: &str, client_id: &str) -> Option<u64> {
+        let view = self.get(group)?;
+        view.members.iter().find(|(_, member)| member.client_id == client_id).map(|(id, _)| *id)
     }
 
     /// The members with which a client shares queues; for whoever is no member, all.

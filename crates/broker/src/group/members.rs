@@ -6,6 +6,7 @@ use super::{Changes, Division, GroupView, Moment};
 use crate::Broker;
 use cluster::metadata::Change;
 use model::{Group, QueueId, Topic};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Broker {
@@ -89,6 +90,13 @@ impl Broker {
     #[must_use]
     pub fn divided_groups(&self) -> Vec<Group> {
         self.groups().divided()
+    }
+
+    /// The member of a group for which a connection speaks. Clients with a VIP channel send heartbeats and pulls over one
+    /// connection, and all else over another: that is known by its address, if all members there want the same.
+    #[must_use]
+    pub fn member_at(&self, group: &str, connection: u64, from: IpAddr) -> u64 {
+        self.groups().member_at(group, connection, from)
     }
 
     /// The members with which a connection shares the queues of a group; for a connection that is no member, all.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::{Group, QueueId, Topic};
 use rt::BoxFuture;
 use rt::sim::run;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl ClientChannel for Deaf {
     }
 
     fn peer(&self) -> SocketAddr {
-        "10.0.0.9:1".parse().unwrap()
+        (address(self.0), 1).into()
     }
 
     fn notify(&self, _: &Notice) {}
@@ -30,6 +30,11 @@ impl ClientChannel for Deaf {
     fn ask(&self, _: Ask, _: Duration) -> BoxFuture<'static, Result<Bytes, AskError>> {
         Box::pin(async { Err(AskError::Unreachable("deaf".to_owned())) })
     }
+}
+
+/// The machine of a member: each has two, one with an even number and the next.
+fn address(member: u64) -> IpAddr {
+    IpAddr::from([10, 0, 0, u8::try_from(member / 2).unwrap()])
 }
 
 async fn join(node: &Node, member: u64, tags: &str) {
@@ -178,6 +183,37 @@ fn a_group_that_broadcasts_is_found_and_has_no_lag() {
         node.broker.client_left(1, None, Some("g"));
         join(&node, 2, "*").await;
         assert_eq!(lag().iter().map(|lag| lag.broker_offset.0).sum::<u64>(), 4);
+    });
+}
+
+/// Clients with a VIP channel commit over another connection than that of their heartbeats.
+#[test]
+fn a_second_connection_speaks_for_the_member_at_its_address() {
+    run(47, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        for (member, tags) in [(2, "a"), (3, "a"), (4, "b"), (6, "b"), (7, "c")] {
+            join(&node, member, tags).await;
+        }
+        let check = |connection: u64, beside: u64, expected: u64| {
+            assert_eq!(
+                node.broker.member_at("g", connection, address(beside)),
+                expected,
+                "{connection} beside {beside}"
+            );
+        };
+        check(102, 3, 2);
+        check(104, 4, 4);
+        check(7, 2, 7);
+        // Those there want different things, or nobody is there.
+        check(106, 6, 106);
+        check(110, 10, 110);
+        let place = || vec![(Topic::new("t").unwrap(), QueueId(0))];
+        let group = Group::new("g").unwrap();
+        for (member, locked) in [(2, 1), (7, 1), (3, 0)] {
+            let held = node.broker.lock_queues(&group, 100, &format!("client-{member}"), place()).await.unwrap();
+            assert_eq!(held.len(), locked, "each cohort has its own locks: {member}");
+        }
     });
 }
 

@@ -114,7 +114,9 @@ pub(super) fn unregister(request: &Request, header: &Header<'_>) -> Outcome {
 
 pub(super) fn members(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::GetConsumerListByGroup::parse(&header.fields)?;
-    let ids = request.broker.peers(ask.consumer_group, request.connection.id());
+    let (broker, connection) = (&request.broker, &request.connection);
+    let member = broker.member_at(ask.consumer_group, connection.id(), connection.peer().ip());
+    let ids = broker.peers(ask.consumer_group, member);
     if ids.is_empty() {
         let remark = format!("no consumer for this group, {}", ask.consumer_group);
         return Err(Reply::error(ResponseCode::SYSTEM_ERROR, remark));

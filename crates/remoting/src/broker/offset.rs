@@ -2,6 +2,7 @@
 
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
+use crate::server::Connection;
 use ::broker::Broker;
 use model::{Group, Topic};
 use std::collections::BTreeMap;
@@ -11,19 +12,24 @@ use wire::remoting::header::Header;
 use wire::remoting::loose_json::{Dialect, to_vec};
 use wire::remoting::{Language, ResponseCode, request};
 
-pub(super) fn commit_one_way(broker: &Arc<Broker>, connection: u64, header: &Header<'_>) {
+pub(super) fn commit_one_way(broker: &Arc<Broker>, connection: &Connection, header: &Header<'_>) {
     let Ok(ask) = request::UpdateConsumerOffset::parse(&header.fields) else { return };
-    let member = Some(connection);
+    let member = member(broker, connection, ask.consumer_group);
     let committed = broker.advance_offset(member, ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset);
     if let Err(error) = committed {
         tracing::debug!(group = ask.consumer_group, %error, "a commit was ignored");
     }
 }
 
+/// The member of a group that asks.
+fn member(broker: &Broker, connection: &Connection, group: &str) -> Option<u64> {
+    Some(broker.member_at(group, connection.id(), connection.peer().ip()))
+}
+
 pub(super) async fn query(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::QueryConsumerOffset::parse(&header.fields)?;
     let zero_if_unknown = ask.set_zero_if_not_found.unwrap_or(true);
-    let member = Some(request.connection.id());
+    let member = member(&request.broker, &request.connection, ask.consumer_group);
     let offset =
         request.broker.consumer_offset(member, ask.consumer_group, ask.topic, ask.queue_id, zero_if_unknown).await?;
     Ok(Reply::ok().with_field("offset", offset))
@@ -31,7 +37,7 @@ pub(super) async fn query(request: &Request, header: &Header<'_>) -> Outcome {
 
 pub(super) async fn update(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::UpdateConsumerOffset::parse(&header.fields)?;
-    let member = Some(request.connection.id());
+    let member = member(&request.broker, &request.connection, ask.consumer_group);
     request.broker.advance_offset(member, ask.consumer_group, ask.topic, ask.queue_id, ask.commit_offset)?;
     request.broker.flush_offsets().await?;
     Ok(Reply::ok())

@@ -34,7 +34,7 @@ pub(super) fn dispatch(
     let request = Request { broker: Arc::clone(broker), connection: Arc::clone(connection), frame: frame.clone() };
     if header.request_code() == Code::UPDATE_CONSUMER_OFFSET && header.is_one_way() {
         // Commits come with every batch that is consumed; nobody waits for this one.
-        return offset::commit_one_way(broker, connection.id(), header);
+        return offset::commit_one_way(broker, connection, header);
     }
     work.push(
         bytes,

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 const PUT_KV_CONFIG: i32 = 100;
 const GET_KV_CONFIG: i32 = 101;
 const HEART_BEAT: i32 = 34;
+const GET_CONSUMER_LIST_BY_GROUP: i32 = 38;
 const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
 const INVOKE_BROKER_TO_GET_CONSUMER_STATUS: i32 = 223;
 const QUERY_CONSUME_TIME_SPAN: i32 = 303;
@@ -81,6 +82,32 @@ fn a_group_that_is_refused_does_not_keep_out_the_others_of_its_client() {
     let answer = client.ask(HEART_BEAT, "", &beat);
     assert!(answer.contains("\"code\":26") && answer.contains("unknown"), "{answer}");
     node.check("group show known", "", &["both"]);
+}
+
+/// Clients with a VIP channel ask over another connection than that of their heartbeats.
+#[test]
+fn a_member_is_told_its_cohort_over_its_vip_channel_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.check("topic create t --queues 1", "", &["t"]);
+    let at = |address: &str, role: &str| {
+        let mut client = Client::connect(node.address(role));
+        client.0.write_all(format!("PROXY TCP4 {address} 127.0.0.1 1 2\r\n").as_bytes()).unwrap();
+        client
+    };
+    let members = [("10.0.0.1", "a"), ("10.0.0.2", "b")].map(|(address, tag)| {
+        let mut client = at(address, "broker");
+        let consumer = format!(
+            r#"{{"groupName":"g","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","subscriptionDataSet":[{{"topic":"t","subString":"{tag}"}}]}}"#
+        );
+        let beat = format!(r#"{{"clientID":"of-{tag}","consumerDataSet":[{consumer}]}}"#);
+        assert!(client.ask(HEART_BEAT, "", &beat).contains("\"code\":0"));
+        client
+    });
+    let mut vip = at("10.0.0.2", "broker-vip");
+    let answer = vip.ask(GET_CONSUMER_LIST_BY_GROUP, r#""consumerGroup":"g""#, "");
+    assert!(answer.contains(r#"["of-b"]"#), "{answer}");
+    drop(members);
 }
 
 #[test]
