@@ -120,7 +120,7 @@ pub struct Heartbeat {
 pub struct GroupView {
     /// How the group gets its messages.
     pub consume_type: ConsumeType,
-    /// Who gets a message.
+    /// Who gets a message; broadcasting only if all members do so.
     pub model: MessageModel,
     /// Where a new group starts.
     pub start_from: StartFrom,
@@ -205,7 +205,7 @@ impl GroupView {
 
     /// Takes what a member says; true if it is new or wants something else than before.
     fn take(&mut self, beat: Heartbeat, member: Member) -> bool {
-        (self.consume_type, self.model, self.start_from) = (beat.consume_type, beat.model, beat.start_from);
+        (self.consume_type, self.start_from) = (beat.consume_type, beat.start_from);
         let id = member.channel.id();
         let is_new = self.members.insert(id, member).is_none();
         let wants = Wants::of(&beat.group, beat.model, beat.subscriptions.iter());
@@ -236,6 +236,8 @@ impl GroupView {
     }
 
     fn merge(&mut self) {
+        let is_broadcast = self.said.values().all(|said| said.wants.broadcast);
+        self.model = if is_broadcast { MessageModel::Broadcasting } else { MessageModel::Clustering };
         self.subscriptions.clear();
         for (topic, subscription) in self.said.values().flat_map(|said| &said.subscriptions) {
             let known = self.subscriptions.get(topic);

@@ -6,7 +6,7 @@ use broker::{
     PullStep, Pulled, StartFrom, Subscription, TagFilter,
 };
 use bytes::Bytes;
-use model::{Group, QueueId, Topic};
+use model::{Group, GroupConfig, QueueId, Topic};
 use rt::BoxFuture;
 use rt::sim::run;
 use std::net::{IpAddr, SocketAddr};
@@ -183,6 +183,22 @@ fn a_group_that_broadcasts_is_found_and_has_no_lag() {
         node.broker.client_left(1, None, Some("g"));
         join(&node, 2, "*").await;
         assert_eq!(lag().iter().map(|lag| lag.broker_offset.0).sum::<u64>(), 4);
+    });
+}
+
+/// One member with another model than the others does not keep them from consuming.
+#[test]
+fn a_member_that_broadcasts_where_it_may_not_stops_nobody_else() {
+    run(48, |world| async move {
+        let node = Node::start(&world).await;
+        node.create("t", 1).await;
+        send_four(&node).await;
+        let group = GroupConfig { broadcast_enabled: false, ..GroupConfig::new(Group::new("g").unwrap()) };
+        node.broker.put_group(group).await.unwrap();
+        join(&node, 1, "*").await;
+        join_as(&node, 2, "*", MessageModel::Broadcasting).await;
+        assert_eq!(consume(&node, 1).await, ["a1", "b1", "a2", "b2"]);
+        assert!(!node.broker.lag(&Group::from_stored("g"), None).unwrap().is_empty());
     });
 }
 
