@@ -245,10 +245,12 @@ impl Groups {
         }
     }
 
-    /// The connection of a member that gives itself this name.
-    pub(crate) fn member_named(&self, group: &str, client_id: &str) -> Option<u64> {
-        let view = self.get(group)?;
-        view.members.iter().find(|(_, member)| member.client_id == client_id).map(|(id, _)| *id)
+    /// The member for which a connection speaks: its own, or else one that gives itself this name.
+    pub(crate) fn member_named(&self, group: &str, connection: u64, client_id: &str) -> u64 {
+        let view = if self.is_any_divided() { self.get(group) } else { None };
+        let Some(view) = view.filter(|view| !view.members.contains_key(&connection)) else { return connection };
+        let named = view.members.iter().find(|(_, member)| member.client_id == client_id);
+        named.map_or(connection, |(id, _)| *id)
     }
 
     /// The members with which a client shares queues; for whoever is no member, all.

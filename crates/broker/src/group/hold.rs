@@ -19,7 +19,7 @@ impl Broker {
         client_id: &str,
         queues: Vec<(Topic, QueueId)>,
     ) -> Result<Vec<(Topic, QueueId)>, AdminError> {
-        let member = self.groups().member_named(group.as_str(), client_id).unwrap_or(member);
+        let member = self.groups().member_named(group.as_str(), member, client_id);
         let by = Locker { group, client_id, cohort: self.groups().cohort_of(group.as_str(), member) };
         let (now, mut taken, mut held) = (self.host().clock.monotonic(), Vec::new(), Vec::new());
         let keeping = {
