@@ -253,7 +253,7 @@ fn what_waits_and_what_died_is_found_at_every_broker() {
     let node = Node::start(first.path());
     let mut command = serve(second.path());
     command.args(["--roles", "broker", "--broker-name", "broker-b"]);
-    let _second = Node::start_with(command.args(["--nameserver-addresses", node.address("nameserver")]));
+    let second = Node::start_with(command.args(["--nameserver-addresses", node.address("nameserver")]));
     for (broker, body) in [("broker-a", "one"), ("broker-b", "two")] {
         node.check(&format!("topic create of-{broker} --queues 1 --broker {broker}"), "", &[broker]);
         let timed = format!("produce of-{broker} {body} --key {body} --property TIMER_DELAY_SEC=300");
@@ -277,6 +277,13 @@ fn what_waits_and_what_died_is_found_at_every_broker() {
     node.check("dead-letter show g", "", &["one", "two"]);
     node.check("dead-letter resend g --all --yes", "", &["broker-a/0#0", "broker-b/0#0", "2 resent"]);
     node.check("dead-letter resend g --all --yes", "", &["0 resent, 2 left out"]);
+
+    for broker in ["broker-a", "broker-b"] {
+        node.check(&format!("produce of-{broker} waits --property TIMER_DELAY_SEC=300"), "", &[broker]);
+    }
+    assert!(Command::new("kill").args(["-STOP", &second.child.id().to_string()]).status().unwrap().success());
+    // What one broker did is told, though the other does not answer.
+    node.check_fails("timer cancel --all --yes --timeout-ms 2000", "1 cancelled");
 }
 
 /// A broker of another kind: its address is the name server's, which refuses what it does not know, as they do.

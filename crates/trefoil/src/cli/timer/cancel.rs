@@ -70,11 +70,24 @@ pub(super) async fn run(command: &Cancel) -> anyhow::Result<()> {
         bail!("nothing is cancelled: {}{more} are meant, and --yes was not given", found.messages.len());
     }
     let (mut outcomes, mut silent) = (Vec::new(), Silent::default());
-    for master in cluster.masters_among(&command.among).await? {
-        silent.except(all_of(&cluster, &master, &filter, &mut outcomes).await)?;
-    }
+    let done = everywhere(&cluster, command, &filter, &mut outcomes, &mut silent).await;
+    // What was cancelled before something failed stays so.
     show(command.target.output, &outcomes, || format!("{} cancelled\n", outcomes.len()))?;
+    done?;
     silent.check()
+}
+
+async fn everywhere(
+    cluster: &Cluster,
+    command: &Cancel,
+    filter: &Filter<'_>,
+    outcomes: &mut Vec<Outcome>,
+    silent: &mut Silent,
+) -> anyhow::Result<()> {
+    for master in cluster.masters_among(&command.among).await? {
+        silent.except(all_of(cluster, &master, filter, outcomes).await)?;
+    }
+    Ok(())
 }
 
 /// Cancels page by page; what comes meanwhile is cancelled too.
