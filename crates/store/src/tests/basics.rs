@@ -156,17 +156,22 @@ async fn what_waited_too_long_for_its_write_is_not_stored() {
     assert_eq!(queue(&store, "t", 0).max_offset().0, 1);
 }
 
-#[tokio::test]
-async fn retention_removes_old_segments_and_keeps_offsets() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(small(dir.path()));
+/// A store with one message in one queue and then 400 in another, opened anew.
+async fn filled(dir: &Path) -> Store {
+    let (store, _) = open(small(dir));
     send(&store, "idle", 0, b"only one").await;
     for number in 0..400u32 {
         send(&store, "t", 0, &[number as u8; 200]).await;
     }
     store.close().await;
     drop(store);
-    let (store, _) = open(small(dir.path()));
+    open(small(dir)).0
+}
+
+#[tokio::test]
+async fn retention_removes_old_segments_and_keeps_offsets() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path()).await;
     let queue_t = queue(&store, "t", 0);
     assert_eq!(store.retain(&Retention::default()).unwrap().segments, 0);
     let retained = store.retain(&Retention { bytes_max: Some(40_000), ..Retention::default() }).unwrap();
@@ -195,14 +200,8 @@ async fn retention_removes_old_segments_and_keeps_offsets() {
 #[tokio::test]
 async fn the_space_of_removed_segments_comes_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(small(dir.path()));
-    for number in 0..400u32 {
-        send(&store, "t", 0, &[number as u8; 200]).await;
-    }
+    let store = filled(dir.path()).await;
     let files = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
-    store.close().await;
-    drop(store);
-    let (store, _) = open(small(dir.path()));
     let before = files();
     let retention = Retention { bytes_max: Some(0), ..Retention::default() };
     let retained = store.retain(&retention).unwrap();
@@ -238,14 +237,7 @@ async fn a_topic_kept_longer_keeps_its_segments() {
 #[tokio::test]
 async fn segments_of_which_all_is_hidden_go() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(small(dir.path()));
-    send(&store, "idle", 0, b"only one").await;
-    for number in 0..400u32 {
-        send(&store, "t", 0, &[number as u8; 200]).await;
-    }
-    store.close().await;
-    drop(store);
-    let (store, _) = open(small(dir.path()));
+    let store = filled(dir.path()).await;
     let (idle, queue_t) = (queue(&store, "idle", 0), queue(&store, "t", 0));
     let mut entries = Vec::new();
     queue_t.entries(QueueOffset(0), 400, &mut entries).unwrap();
