@@ -165,10 +165,11 @@ impl GroupView {
         self.subscriptions.get(topic).cloned()
     }
 
-    /// Whether every member gets every message.
+    /// Whether a member gets every message; for others, whether all members do.
     #[must_use]
-    pub fn is_broadcast(&self) -> bool {
-        self.model == MessageModel::Broadcasting
+    pub fn is_broadcasting(&self, member: u64) -> bool {
+        let said = self.said.get(&member);
+        said.map_or(self.model == MessageModel::Broadcasting, |said| said.wants.broadcast)
     }
 
     /// Names of the members.

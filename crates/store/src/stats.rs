@@ -26,6 +26,8 @@ pub struct Stats {
     pub sync_latency: Histogram,
     /// Time to gather the records of one answer.
     pub read_latency: Histogram,
+    /// Bytes read from the disk for messages that were no longer in memory.
+    pub cold_read_bytes: AtomicU64,
     /// Reads that found the log damaged.
     pub damaged_reads: AtomicU64,
     /// Runs of the index written.

@@ -121,6 +121,13 @@ impl Pulled {
         self.entries.first().is_none_or(|entry| self.store.is_hot(entry.physical))
     }
 
+    /// The same without its messages, so that the client asks for them again.
+    #[must_use]
+    pub fn put_off(self) -> Self {
+        let next = self.entries.first().map_or(self.next, |first| first.offset);
+        Self { outcome: PullOutcome::NoMatch, next, entries: Vec::new(), bytes: 0, ..self }
+    }
+
     /// The same with only the messages before the first one that cannot be read; `None` if that is the first. A group is to
     /// have all of them before it comes to the damaged place. May block on the disk.
     #[must_use]
@@ -310,7 +317,7 @@ impl Broker {
             Filter::Subscribed { version } => {
                 let missing = || PullError::NotSubscribed { group: ask.group.to_owned() };
                 let view = self.groups().get(ask.group).ok_or_else(missing)?;
-                if !group.broadcast_enabled && view.is_broadcast() {
+                if !group.broadcast_enabled && view.is_broadcasting(member_id(ask.member)) {
                     let reason = "the group may not consume by broadcast way";
                     return Err(PullError::GroupForbidden { group: ask.group.to_owned(), reason });
                 }

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use broker::{PublishError, PullOutcome};
+use bytes::BytesMut;
 use model::{Group, GroupConfig, Topic, TopicConfig};
 use rt::Clock as _;
 use rt::sim::run;
@@ -246,5 +247,23 @@ fn a_topic_may_take_so_many_bytes_and_no_more() {
         assert_eq!(node.bodies("other", 1, "*").await, ["late"]);
         let freed = node.broker.store().positions().min.0;
         assert!(freed > 16 << 20, "files of which nothing can be read go: {freed}");
+    });
+}
+
+#[test]
+fn who_would_wait_too_long_for_the_disk_asks_again_later() {
+    run(1, |world| async move {
+        let node = Node::start_with(&world, |options| options.cold_read_bytes_per_second = Some(1)).await;
+        node.send("t", "old").await.unwrap();
+        node.bury().await;
+        let pulled = node.pull("g", "t", 0, "*").await.unwrap();
+        assert!(!pulled.is_hot());
+        assert!(node.broker.cold_turn().await.is_some());
+        pulled.gather(&mut BytesMut::new()).unwrap();
+        node.send("t", "new").await.unwrap();
+        rt::sleep(Duration::from_millis(1500)).await;
+        assert!(node.broker.cold_turn().await.is_none());
+        let later = pulled.put_off();
+        assert_eq!((later.outcome, later.next.0, later.messages()), (PullOutcome::NoMatch, 0, 0));
     });
 }

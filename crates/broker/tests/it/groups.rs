@@ -2,8 +2,8 @@
 
 use crate::node::{Node, seen};
 use broker::{
-    Ask, AskError, ClientChannel, ConsumeType, Filter, Heartbeat, Member, MessageModel, Notice, Pull, PullOutcome,
-    PullStep, Pulled, StartFrom, Subscription, TagFilter,
+    Ask, AskError, ClientChannel, ConsumeType, Filter, Heartbeat, Member, MessageModel, Notice, Pull, PullError,
+    PullOutcome, PullStep, Pulled, StartFrom, Subscription, TagFilter,
 };
 use bytes::Bytes;
 use model::{Group, GroupConfig, QueueId, Topic};
@@ -60,7 +60,14 @@ async fn join_as(node: &Node, member: u64, tags: &str, model: MessageModel) {
 }
 
 fn pull(node: &Node, member: u64, offset: u64) -> Pulled {
-    let ask = Pull {
+    match node.broker.pull(&ask(member, offset)).unwrap() {
+        PullStep::Ready(pulled) => pulled,
+        PullStep::Parked(_) => panic!("a pull that does not wait is answered"),
+    }
+}
+
+fn ask(member: u64, offset: u64) -> Pull<'static> {
+    Pull {
         member: Some(member),
         group: "g",
         topic: "t",
@@ -71,10 +78,6 @@ fn pull(node: &Node, member: u64, offset: u64) -> Pulled {
         commit: None,
         wait: None,
         filter: Filter::Subscribed { version: 0 },
-    };
-    match node.broker.pull(&ask).unwrap() {
-        PullStep::Ready(pulled) => pulled,
-        PullStep::Parked(_) => panic!("a pull that does not wait is answered"),
     }
 }
 
@@ -198,6 +201,7 @@ fn a_member_that_broadcasts_where_it_may_not_stops_nobody_else() {
         join(&node, 1, "*").await;
         join_as(&node, 2, "*", MessageModel::Broadcasting).await;
         assert_eq!(consume(&node, 1).await, ["a1", "b1", "a2", "b2"]);
+        assert!(matches!(node.broker.pull(&ask(2, 0)), Err(PullError::GroupForbidden { .. })));
         assert!(!node.broker.lag(&Group::from_stored("g"), None).unwrap().is_empty());
     });
 }

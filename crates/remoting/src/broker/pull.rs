@@ -108,9 +108,10 @@ async fn send(broker: &Arc<Broker>, connection: &Arc<Connection>, asker: Asker, 
     if outcome.as_ref().map_or(true, Pulled::is_hot) {
         return connection.send(|out| write(out, asker, &outcome));
     }
-    broker.cold_pace(outcome.as_ref().map_or(0, Pulled::bytes)).await;
     let _turn = loop {
-        let turn = broker.cold_turn().await;
+        let Some(turn) = broker.cold_turn().await else {
+            return connection.send(|out| write(out, asker, &outcome.map(Pulled::put_off)));
+        };
         // While this one waited others of its connection may have filled the room.
         if connection.has_room() {
             break turn;

@@ -71,8 +71,14 @@ impl Buffer {
 
 impl ColdBlocks {
     /// The bytes of a part of a segment, fewer at the end of its file. All blocks that the part touches must be final.
-    /// `None` if the disk cannot be read past the system's cache.
-    pub(super) fn read(&self, disk: &dyn Disk, segment: &Segment, part: &Range<u64>) -> io::Result<Option<Vec<u8>>> {
+    /// `None` if the disk cannot be read past the system's cache. `from_disk` grows by the bytes that were not in memory.
+    pub(super) fn read(
+        &self,
+        disk: &dyn Disk,
+        segment: &Segment,
+        part: &Range<u64>,
+        from_disk: &mut u64,
+    ) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = segment.direct(disk)? else { return Ok(None) };
         let part = part.start - segment.start..part.end - segment.start;
         let mut bytes = Vec::with_capacity((part.end - part.start) as usize);
@@ -80,7 +86,7 @@ impl ColdBlocks {
             let start = number * BLOCK;
             let within = part.start.max(start) - start..part.end.min(start + BLOCK) - start;
             match self.read_block(file, (segment.start, number), within, &mut bytes) {
-                Ok(()) => {}
+                Ok(read) => *from_disk += read,
                 // Such a disk says only now that it cannot.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
                 Err(error) => return Err(error),
@@ -89,24 +95,27 @@ impl ColdBlocks {
         Ok(Some(bytes))
     }
 
-    fn read_block(&self, file: &dyn File, place: Place, within: Range<u64>, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Gives how many bytes were read from the disk.
+    fn read_block(&self, file: &dyn File, place: Place, within: Range<u64>, out: &mut Vec<u8>) -> io::Result<u64> {
         const ALIGN: u64 = DIRECT_ALIGN as u64;
         let start = place.1 * BLOCK;
         let (known, is_dense) = self.0.lock().want(place, within.end - within.start);
         if let Some(known) = known {
             out.extend_from_slice(known.get(within));
+            Ok(0)
         } else if is_dense {
             let spare = self.0.lock().spare.take().unwrap_or_default();
             let block = Arc::new(spare.read(file, start, BLOCK as usize)?);
             out.extend_from_slice(block.get(within));
             self.0.lock().keep(place, block);
+            Ok(BLOCK)
         } else {
             let from = within.start / ALIGN * ALIGN;
             let len = within.end.next_multiple_of(ALIGN) - from;
             let few = Buffer::default().read(file, start + from, len as usize)?;
             out.extend_from_slice(few.get(within.start - from..within.end - from));
+            Ok(len)
         }
-        Ok(())
     }
 }
 
@@ -170,7 +179,7 @@ mod tests {
             for (start, len) in parts {
                 let part = start..(start + len).min(segment.end());
                 // Where the disk of this machine cannot, there is nothing to see.
-                if let Some(bytes) = blocks.read(&RealDisk, &segment, &part).expect("readable") {
+                if let Some(bytes) = blocks.read(&RealDisk, &segment, &part, &mut 0).expect("readable") {
                     prop_assert!(bytes.iter().copied().eq(part.map(byte_at)));
                 }
             }

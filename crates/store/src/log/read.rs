@@ -90,13 +90,18 @@ impl Log {
                 break;
             }
         }
+        let mut from_disk = 0;
         // Whole blocks are read, so all that is in them must be written.
         let is_final = part.end.saturating_add(BLOCK) <= self.written();
-        if part.start < segment.start || part.end > segment.end() || !is_final {
-            return Ok(None);
+        let bytes = match part.start >= segment.start && part.end <= segment.end() && is_final {
+            true => self.cold_blocks.read(&*self.host.disk, segment, &part, &mut from_disk),
+            false => Ok(None),
+        };
+        let bytes = bytes.map_err(|error| io_error(&segment.path, &error))?;
+        if bytes.is_none() {
+            from_disk = entries.iter().map(|entry| u64::from(entry.size)).sum();
         }
-        let read = self.cold_blocks.read(&*self.host.disk, segment, &part);
-        let bytes = read.map_err(|error| io_error(&segment.path, &error))?;
+        add(&self.stats.cold_read_bytes, from_disk);
         Ok(bytes.map(|bytes| ColdPart { start: part.start, bytes }))
     }
 

@@ -27,7 +27,7 @@ pub(super) fn build(page: &mut Page) {
 /// The commit log.
 pub(super) fn log(page: &mut Page, store: &Store) {
     let stats = store.stats();
-    let counters: [(&str, &str, &AtomicU64); 11] = [
+    let counters: [(&str, &str, &AtomicU64); 12] = [
         ("trefoil_log_records_total", "Messages written to the log.", &stats.appended_records),
         ("trefoil_log_bytes_total", "Bytes written to the log.", &stats.appended_bytes),
         ("trefoil_log_writes_total", "System calls that wrote them.", &stats.writes),
@@ -35,6 +35,7 @@ pub(super) fn log(page: &mut Page, store: &Store) {
         ("trefoil_log_refused_total", "Appends refused because too much was waiting.", &stats.busy),
         ("trefoil_log_syncs_total", "Syncs of the log.", &stats.syncs),
         ("trefoil_log_sync_errors_total", "Syncs that failed; the log accepts nothing after one.", &stats.sync_errors),
+        ("trefoil_log_cold_read_bytes_total", "Bytes read of messages no longer in memory.", &stats.cold_read_bytes),
         ("trefoil_log_damaged_reads_total", "Reads that found the log damaged.", &stats.damaged_reads),
         ("trefoil_index_runs_written_total", "Runs of the index written.", &stats.runs_written),
         ("trefoil_index_run_errors_total", "Runs of the index that could not be written.", &stats.run_errors),
