@@ -205,9 +205,33 @@ mod tests {
     use super::*;
     use crate::client::{Client, ClientError};
     use crate::reply::write_request;
-    use rt::ShutdownTrigger;
+    use rt::sim::World;
+    use rt::{ShutdownTrigger, TaskHandle};
     use std::sync::atomic::AtomicBool;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// A server on the host `server`, port 1, while it lives.
+    struct Site {
+        addr: SocketAddr,
+        stop: ShutdownTrigger,
+        open: Arc<AtomicUsize>,
+        serving: TaskHandle<()>,
+    }
+
+    impl Site {
+        async fn start(world: &World, door: Arc<dyn Door>) -> Self {
+            let machine = world.host("server");
+            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
+            let server = Server::bind(&host, addr, Options::default(), None, door).await.unwrap();
+            let (stop, shutdown) = ShutdownTrigger::new();
+            let open = server.open_connections();
+            Self { addr, stop, open, serving: machine.spawn(server.serve(shutdown)) }
+        }
+
+        async fn connect(&self, world: &World) -> Box<dyn Stream> {
+            world.host("client").boot().net.connect(self.addr).await.unwrap()
+        }
+    }
 
     #[derive(Default)]
     struct Broken(AtomicBool);
@@ -238,12 +262,9 @@ mod tests {
     #[test]
     fn answers_follow_the_speed_of_the_client() {
         rt::sim::run(1, |world| async move {
-            let (machine, door) = (world.host("server"), Arc::new(Generous::default()));
-            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
-            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
-            let (_stop, shutdown) = ShutdownTrigger::new();
-            machine.spawn(server.serve(shutdown));
-            let mut client = world.host("client").boot().net.connect(addr).await.unwrap();
+            let door = Arc::new(Generous::default());
+            let site = Site::start(&world, Arc::clone(&door) as _).await;
+            let mut client = site.connect(&world).await;
             let mut asked = BytesMut::new();
             for opaque in 0..10 {
                 write_request(&mut asked, &Call { code: 1, fields: &[], body: &[] }, opaque, false);
@@ -272,12 +293,9 @@ mod tests {
     /// Who is seen when a connection to a server begins so, and a frame follows; with pauses between all bytes.
     fn seen(beginning: Vec<u8>) -> Option<String> {
         rt::sim::run(1, |world| async move {
-            let (machine, door) = (world.host("server"), Arc::new(Generous::default()));
-            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
-            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
-            let (_stop, shutdown) = ShutdownTrigger::new();
-            machine.spawn(server.serve(shutdown));
-            let mut client = world.host("client").boot().net.connect(addr).await.unwrap();
+            let door = Arc::new(Generous::default());
+            let site = Site::start(&world, Arc::clone(&door) as _).await;
+            let mut client = site.connect(&world).await;
             let mut bytes = BytesMut::from(&*beginning);
             write_request(&mut bytes, &Call { code: 1, fields: &[], body: &[] }, 1, false);
             for byte in bytes {
@@ -317,37 +335,27 @@ mod tests {
     #[test]
     fn a_connection_that_never_said_a_word_holds_up_no_stop() {
         rt::sim::run(1, |world| async move {
-            let machine = world.host("server");
-            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
-            let server =
-                Server::bind(&host, addr, Options::default(), None, Arc::new(Generous::default())).await.unwrap();
-            let (stop, shutdown) = ShutdownTrigger::new();
-            let open = server.open_connections();
-            let serving = machine.spawn(server.serve(shutdown));
-            let _silent = world.host("client").boot().net.connect(addr).await.unwrap();
+            let site = Site::start(&world, Arc::new(Generous::default())).await;
+            let _silent = site.connect(&world).await;
             rt::sleep(Duration::from_secs(1)).await;
-            assert_eq!(open.load(Ordering::Relaxed), 1);
-            stop.fire();
-            assert!(rt::timeout(Duration::from_secs(1), serving).await.is_ok());
+            assert_eq!(site.open.load(Ordering::Relaxed), 1);
+            site.stop.fire();
+            assert!(rt::timeout(Duration::from_secs(1), site.serving).await.is_ok());
         });
     }
 
     #[test]
     fn a_connection_ends_whole_when_a_request_panics() {
         rt::sim::run(1, |world| async move {
-            let (machine, door) = (world.host("server"), Arc::new(Broken::default()));
-            let (host, addr) = (machine.boot(), SocketAddr::new(machine.ip(), 1));
-            let server = Server::bind(&host, addr, Options::default(), None, Arc::clone(&door) as _).await.unwrap();
-            let (_stop, shutdown) = ShutdownTrigger::new();
-            let open = server.open_connections();
-            machine.spawn(server.serve(shutdown));
+            let door = Arc::new(Broken::default());
+            let site = Site::start(&world, Arc::clone(&door) as _).await;
             let client = Client::new(world.host("client").boot());
             let call = Call { code: 1, fields: &[], body: &[] };
             let answer = client.call("server:1", &call, Duration::from_secs(3)).await;
             assert!(matches!(answer, Err(ClientError::Call { error: CallError::Closed, .. })), "{answer:?}");
             rt::sleep(Duration::from_secs(1)).await;
             assert!(door.0.load(Ordering::Relaxed));
-            assert_eq!(open.load(Ordering::Relaxed), 0);
+            assert_eq!(site.open.load(Ordering::Relaxed), 0);
         });
     }
 }
