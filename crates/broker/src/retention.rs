@@ -78,10 +78,8 @@ impl Broker {
     pub async fn retain(self: &Arc<Self>) {
         let mut retaining = self.retaining().lock().await;
         let (clock, at) = (self.now(), self.host().clock.monotonic());
-        let aging = retaining.aging.get_or_insert_with(|| {
-            let begins = self.store().found_newest_time().map_or_else(|| self.steady_now(), Timestamp);
-            Aging::new(begins, at)
-        });
+        let newest = self.store().found_newest_time().map(Timestamp);
+        let aging = retaining.aging.get_or_insert_with(|| Aging::at_start(newest, self.steady_now(), at));
         let now = aging.now(clock, at);
         match self.remove_expired(&mut retaining.sizes, now).await {
             Ok(0) => {}
@@ -103,7 +101,7 @@ impl Broker {
     /// Doubts the clock no longer, as an operator says.
     pub async fn believe_clock(&self) {
         let (clock, at) = (self.now(), self.host().clock.monotonic());
-        self.retaining().lock().await.aging.get_or_insert_with(|| Aging::new(clock, at)).believe(clock, at);
+        self.retaining().lock().await.aging = Some(Aging::at_start(None, clock, at));
     }
 
     /// Gives the number of files removed. What waits for its time is moved out of the way before.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// How far ahead the clock may be at once.
 const JUMP_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How much later than the newest message a broker may start without a doubt: it may have been down.
+const DOWNTIME_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a clock must stay ahead to be believed.
 const DOUBT: Duration = Duration::from_secs(24 * 3600);
 
@@ -22,8 +24,14 @@ pub(super) struct Aging {
 }
 
 impl Aging {
-    /// From a time on that has certainly been, as when the newest message was stored.
-    pub(super) fn new(time: Timestamp, at: Duration) -> Self {
+    /// At the start, when the newest message was stored at `newest`.
+    pub(super) fn at_start(newest: Option<Timestamp>, clock: Timestamp, at: Duration) -> Self {
+        let certain = newest.filter(|newest| clock.since(*newest) > DOWNTIME_MAX);
+        Self::new(certain.unwrap_or(clock), at)
+    }
+
+    /// From a time on that has certainly been.
+    fn new(time: Timestamp, at: Duration) -> Self {
         Self { time, at, doubted_since: None }
     }
 
@@ -42,16 +50,11 @@ impl Aging {
             let hours = clock.since(passed).as_secs() / 3600;
             tracing::warn!(
                 hours,
-                "the clock is far ahead of the newest message and of the time that has passed since; no message is \
+                "the clock is far ahead of the newest message, or of the time that has passed; no message is \
                  deleted for its age by it until it has stayed so for a day, or 'mqadmin deleteExpiredCommitLog' is asked for"
             );
         }
         self.time
-    }
-
-    /// An operator says that the clock is right.
-    pub(super) fn believe(&mut self, clock: Timestamp, at: Duration) {
-        *self = Self::new(clock, at);
     }
 }
 
@@ -93,10 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_may_believe_it() {
-        let mut aging = Aging::new(Timestamp(0), Duration::ZERO);
-        assert_eq!(aging.now(Timestamp(1000 * HOUR), Duration::from_secs(60)).0, 60_000);
-        aging.believe(Timestamp(1000 * HOUR), Duration::from_secs(61));
-        assert_eq!(aging.now(Timestamp(1000 * HOUR), Duration::from_secs(61)).0, 1000 * HOUR);
+    fn a_downtime_is_believed_unless_it_is_very_long() {
+        let check = |newest: Option<i64>, expected: i64| {
+            let newest = newest.map(|hours| Timestamp(hours * HOUR));
+            let mut aging = Aging::at_start(newest, Timestamp(9000 * HOUR), Duration::ZERO);
+            let now = aging.now(Timestamp(9001 * HOUR), Duration::from_secs(3600));
+            assert_eq!(now.0 / HOUR, expected, "{newest:?}");
+        };
+        check(None, 9001);
+        check(Some(8999), 9001);
+        check(Some(9000 - 89 * 24), 9001);
+        check(Some(9000 - 91 * 24), 9000 - 91 * 24 + 1);
+        check(Some(9010), 9001);
     }
 }

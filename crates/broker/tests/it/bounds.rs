@@ -144,6 +144,18 @@ fn a_clock_that_is_suddenly_far_ahead_makes_nothing_old() {
 }
 
 #[test]
+fn what_became_old_during_a_downtime_is_gone_after_it() {
+    run(1, |world| async move {
+        let node = Node::start(&world).await;
+        node.broker.put_topic(with_attribute("t", "retention.hours", "50")).await.unwrap();
+        node.send("t", "old").await.unwrap();
+        let node = node.power_cycle_after(Duration::from_secs(7 * 24 * 3600)).await;
+        rt::sleep(Duration::from_secs(10)).await;
+        assert_eq!(first(&node, "t").await, 1);
+    });
+}
+
+#[test]
 fn an_operator_may_say_that_the_clock_is_right() {
     run(1, |world| async move {
         let node = Node::start(&world).await;
