@@ -49,8 +49,7 @@ pub(crate) struct Retaining {
 }
 
 /// What the topics take that may take only so much.
-#[derive(Default)]
-struct Sizes(HashMap<Topic, Size>);
+type Sizes = HashMap<Topic, Size>;
 
 /// What a topic takes.
 struct Size {
@@ -107,14 +106,14 @@ impl Broker {
     /// Gives the number of files removed. What waits for its time is moved out of the way before.
     async fn remove_expired(self: &Arc<Self>, sizes: &mut Sizes, now: Timestamp) -> Result<usize, ReadError> {
         let broker = Arc::clone(self);
-        let mut known = std::mem::take(sizes);
+        let known = std::mem::take(sizes);
         let looking = move || {
             let retention = broker.hide_expired(now)?;
-            broker.hide_excess(&mut known)?;
-            Ok::<_, ReadError>((broker.store().expiring(&retention), retention, known))
+            let sizes = broker.hide_excess(known)?;
+            Ok::<_, ReadError>((broker.store().expiring(&retention), retention, sizes))
         };
-        let (end, retention, known) = self.host().run_blocking(looking).await?;
-        *sizes = known;
+        let (end, retention, now_known) = self.host().run_blocking(looking).await?;
+        *sizes = now_known;
         if end == self.store().positions().min {
             return Ok(0);
         }
@@ -140,9 +139,9 @@ impl Broker {
         Ok(retention(kept_ms, options.retention_bytes, &own, now))
     }
 
-    /// Makes what topics have beyond their bytes unreadable.
-    fn hide_excess(&self, sizes: &mut Sizes) -> Result<(), ReadError> {
-        let mut known = std::mem::take(&mut sizes.0);
+    /// Makes what topics have beyond their bytes unreadable; gives what they take now.
+    fn hide_excess(&self, mut known: Sizes) -> Result<Sizes, ReadError> {
+        let mut sizes = Sizes::new();
         for topic in self.all_topics() {
             let Some(bytes_max) = topic.config.attributes.get(BYTES).and_then(|value| bytes(value)) else { continue };
             let since = topic.config.since;
@@ -153,9 +152,9 @@ impl Broker {
             }
             let first_kept = PhysicalOffset(size.tally.cut(bytes_max));
             topic.queues().iter().for_each(|queue| queue.hide_before(first_kept));
-            sizes.0.insert(topic.config.topic.clone(), size);
+            sizes.insert(topic.config.topic.clone(), size);
         }
-        Ok(())
+        Ok(sizes)
     }
 }
 
@@ -163,24 +162,16 @@ impl Size {
     /// Adds what came into a queue since it was counted last.
     fn count(&mut self, queue: &Queue) -> Result<(), ReadError> {
         let counted = self.counted.entry(queue.id()).or_default();
-        let mut next = queue.readable_from(*counted)?;
         let mut entries = Vec::new();
-        while next < queue.max_offset() {
+        loop {
+            // What is lost in a damaged part of the log takes nothing.
+            *counted = queue.readable_from(*counted)?;
             entries.clear();
-            match queue.entries(next, SIZES_STEP, &mut entries) {
-                Ok(()) => {}
-                Err(ReadError::Damaged { .. }) => {
-                    next = queue.readable_from(next)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            let Some(last) = entries.last() else { break };
-            next = last.offset.plus(1);
+            queue.entries(*counted, SIZES_STEP, &mut entries)?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            *counted = last.offset.plus(1);
             entries.iter().for_each(|entry| self.tally.add(entry.physical.0, u64::from(entry.size)));
         }
-        *counted = next;
-        Ok(())
     }
 }
 

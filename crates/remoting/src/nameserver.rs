@@ -10,6 +10,7 @@ mod text;
 
 pub use config::{Config, ConfigError};
 pub(crate) use register::{FIELD_COMPLETE, FIELD_TAKES_PARTS};
+pub use text::ORDER_NAMESPACE;
 
 use crate::client::Client;
 use crate::reply::Reply;

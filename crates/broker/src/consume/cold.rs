@@ -1,6 +1,7 @@
 //! Reads of messages that are no longer in memory: few at a time, and while producers send, at a bounded rate, so that
 //! a consumer that catches up does not hold up the others.
 
+use super::pull::HOLD_MAX;
 use crate::Broker;
 use crate::quota::Rate;
 use parking_lot::Mutex;
@@ -12,8 +13,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const READS_MAX: usize = 2;
 /// Most bytes of one answer that comes from the disk, if it has more than one message.
 pub(super) const ANSWER_BYTES_MAX: usize = 256 << 10;
-/// Longest time for which an answer waits for its turn: less than clients wait for the answer to a pull, which is 10 s at least.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct ColdReads {
     turns: Semaphore,
@@ -66,7 +65,7 @@ impl Broker {
             }
             turn
         };
-        rt::timeout(TURN_WAIT_MAX, turn).await.ok().flatten()
+        rt::timeout(HOLD_MAX, turn).await.ok().flatten()
     }
 }
 

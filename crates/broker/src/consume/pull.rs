@@ -18,9 +18,9 @@ use store::{Entry, Queue, ReadError, Store};
 const SCAN_STEP: usize = 256;
 /// Entries looked at in one turn; a filter that matches none of them makes the client ask again from there on.
 const SCAN_MAX: usize = 16 * SCAN_STEP;
-/// Longest time for which an answer to a group over its quota is held back: less than clients wait for the answer to a pull,
-/// which is 10 s at least.
-const HOLD_MAX: Duration = Duration::from_secs(5);
+/// Longest time for which an answer is held back, to a group over its quota or until the disk is free: less than clients wait
+/// for the answer to a pull, which is 10 s at least.
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// A request for messages of one queue.
 #[derive(Clone, Debug)]

@@ -235,8 +235,7 @@ impl Groups {
 
     /// The member for which a connection speaks: its own, or else one at the same address, if all there want the same.
     pub(crate) fn member_at(&self, group: &str, connection: u64, from: IpAddr) -> u64 {
-        let view = if self.is_any_divided() { self.get(group) } else { None };
-        let Some(view) = view.filter(|view| !view.members.contains_key(&connection)) else { return connection };
+        let Some(view) = self.divided_without(group, connection) else { return connection };
         let there = view.members.iter().filter(|(_, member)| member.channel.peer().ip() == from);
         let mut there = there.map(|(id, _)| (*id, self.cohort_of(group, *id)));
         match there.next() {
@@ -247,10 +246,15 @@ impl Groups {
 
     /// The member for which a connection speaks: its own, or else one that gives itself this name.
     pub(crate) fn member_named(&self, group: &str, connection: u64, client_id: &str) -> u64 {
-        let view = if self.is_any_divided() { self.get(group) } else { None };
-        let Some(view) = view.filter(|view| !view.members.contains_key(&connection)) else { return connection };
+        let Some(view) = self.divided_without(group, connection) else { return connection };
         let named = view.members.iter().find(|(_, member)| member.client_id == client_id);
         named.map_or(connection, |(id, _)| *id)
+    }
+
+    /// A group for which it matters what its members want, and of which a connection is no member.
+    fn divided_without(&self, group: &str, connection: u64) -> Option<Arc<GroupView>> {
+        let view = if self.is_any_divided() { self.get(group) } else { None };
+        view.filter(|view| !view.members.contains_key(&connection))
     }
 
     /// The members with which a client shares queues; for whoever is no member, all.

@@ -9,7 +9,7 @@ use wire::remoting::header::Header;
 use wire::remoting::{ResponseCode, request, response};
 
 /// Namespace of the order configuration of topics.
-pub(super) const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
+pub const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
 /// Most bytes of one text.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Most texts of one namespace.

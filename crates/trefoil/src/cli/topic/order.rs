@@ -4,16 +4,14 @@
 
 use super::super::remote::{Cluster, Master, is_refused};
 use anyhow::Context as _;
+use remoting::nameserver::ORDER_NAMESPACE;
 use wire::remoting::{RequestCode, ResponseCode, request, response};
-
-/// Namespace of the order configurations.
-const NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
 
 /// Sets the number of queues of one broker in the order configuration of a topic, at each name server that has one with
 /// this broker in it.
 pub(super) async fn follow(cluster: &Cluster, master: &Master, topic: &str, queues: i32) -> anyhow::Result<()> {
     for name_server in cluster.name_servers() {
-        let ask = request::GetKvConfig { namespace: NAMESPACE, key: topic };
+        let ask = request::GetKvConfig { namespace: ORDER_NAMESPACE, key: topic };
         let answer = match cluster.ask(name_server, RequestCode::GET_KV_CONFIG, |out| ask.write(out), b"").await {
             Err(error) if is_refused(&error, ResponseCode::QUERY_NOT_FOUND) => continue,
             answer => answer.with_context(|| format!("cannot see whether {name_server} has an order configuration"))?,
@@ -24,7 +22,7 @@ pub(super) async fn follow(cluster: &Cluster, master: &Master, topic: &str, queu
         if changed == text {
             continue;
         }
-        let put = request::PutKvConfig { namespace: NAMESPACE, key: topic, value: &changed };
+        let put = request::PutKvConfig { namespace: ORDER_NAMESPACE, key: topic, value: &changed };
         let done = cluster.ask(name_server, RequestCode::PUT_KV_CONFIG, |out| put.write(out), b"").await;
         done.with_context(|| format!("the order configuration '{text}' of '{topic}' stays at {name_server}"))?;
     }
