@@ -26,7 +26,7 @@ async fn fill(host: &Host) {
     for i in 0..MESSAGES {
         let host = "10.0.0.1:1".parse().expect("an address");
         let draft = Draft {
-            topic: queue.topic().clone(),
+            topic: queue.topic().as_str().into(),
             queue_id: queue.id(),
             flag: 0,
             sys_flag: 0,
@@ -36,8 +36,8 @@ async fn fill(host: &Host) {
             reconsume_times: 0,
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body(i)),
-            body: body(i),
-            properties: String::new(),
+            body: body(i).to_vec().into(),
+            properties: "".into(),
         };
         let append = Append { queue: queue.clone(), draft, wait: Wait::Synced, joined: false };
         store.append(vec![append]).expect("there is room").await.remove(0).expect("the disk works");

@@ -7,15 +7,15 @@ mod place;
 mod redirect;
 
 use crate::{Broker, PublishError};
-use bytes::Bytes;
 use model::QueueId;
 use model::record::Place;
+use place::Drafts;
 use rt::{BoxFuture, Timestamp};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Append, AppendError};
+use store::AppendError;
 
 /// One message, or one batch, as a producer sends it.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub struct BatchPart<'a> {
     /// Properties text.
     pub properties: Cow<'a, str>,
     /// Body.
-    pub body: Bytes,
+    pub body: Cow<'a, [u8]>,
 }
 
 /// Where a send was stored.
@@ -106,7 +106,7 @@ impl Publish<'_> {
         let own = |part: BatchPart<'_>| BatchPart {
             flag: part.flag,
             properties: Cow::Owned(part.properties.into_owned()),
-            body: part.body,
+            body: Cow::Owned(part.body.into_owned()),
         };
         Publish {
             topic: Cow::Owned(self.topic.into_owned()),
@@ -124,7 +124,7 @@ impl Publish<'_> {
 #[must_use = "nothing is stored before `store` is called"]
 pub struct Publishing<'b> {
     broker: &'b Arc<Broker>,
-    appends: Vec<Append>,
+    drafts: Drafts,
     slots: Vec<Slot>,
     since: Duration,
     now: Timestamp,
@@ -133,12 +133,12 @@ pub struct Publishing<'b> {
 impl Publishing<'_> {
     /// Adds a send. What is wrong with it is its answer.
     pub fn add(&mut self, send: Publish<'_>) {
-        let before = self.appends.len();
-        self.slots.push(match self.broker.plan(&send, self.now, &mut self.appends) {
+        let before = self.drafts.appends.len();
+        self.slots.push(match self.broker.plan(&send, self.now, &mut self.drafts) {
             Ok(Planned::Appends { queue_id, count, recall_handle }) => Slot::Stored { queue_id, count, recall_handle },
             Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
             Err(error) => {
-                self.appends.truncate(before);
+                self.drafts.appends.truncate(before);
                 Slot::Refused(error)
             }
         });
@@ -153,7 +153,7 @@ impl Publishing<'_> {
     /// Hands all to the log before it returns. Each send succeeds or fails by itself; the answers come in the order of
     /// the sends, together, when the last of them is safe.
     pub fn store(self) -> BoxFuture<'static, Vec<Result<Receipt, PublishError>>> {
-        let Self { broker, appends, slots, since, .. } = self;
+        let Self { broker, drafts: Drafts { appends, .. }, slots, since, .. } = self;
         let appending = if appends.is_empty() { None } else { Some(broker.store().append(appends)) };
         let broker = Arc::clone(broker);
         Box::pin(async move {
@@ -170,12 +170,12 @@ impl Publishing<'_> {
 }
 
 impl Broker {
-    /// Begins to publish about so many sends.
-    pub fn publishing(self: &Arc<Self>, capacity: usize) -> Publishing<'_> {
+    /// Begins to publish about so many sends, whose bodies have so many bytes together.
+    pub fn publishing(self: &Arc<Self>, sends: usize, body_bytes: usize) -> Publishing<'_> {
         Publishing {
             broker: self,
-            appends: Vec::with_capacity(capacity),
-            slots: Vec::with_capacity(capacity),
+            drafts: Drafts::with_capacity(sends, body_bytes),
+            slots: Vec::with_capacity(sends),
             since: self.host().clock.monotonic(),
             now: self.now(),
         }
@@ -186,7 +186,8 @@ impl Broker {
     /// # Errors
     /// [`PublishError`].
     pub async fn publish(self: &Arc<Self>, send: Publish<'_>) -> Result<Receipt, PublishError> {
-        let mut publishing = self.publishing(1);
+        let body_bytes = send.content.parts().iter().map(|part| part.body.len()).sum();
+        let mut publishing = self.publishing(1, body_bytes);
         publishing.add(send);
         let mut receipts = publishing.store().await;
         receipts.pop().unwrap_or(Err(PublishError::Batch { reason: "it is empty" }))
@@ -214,25 +215,24 @@ impl Broker {
 
     async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
         self.create_topic_for(&send).await?;
-        let mut appends = Vec::new();
-        match self.plan(&send, self.now(), &mut appends)? {
+        let mut drafts = Drafts::default();
+        match self.plan(&send, self.now(), &mut drafts)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
             Planned::Appends { queue_id, recall_handle, .. } => {
-                let places = self.store().append(appends)?.await;
+                let places = self.store().append(drafts.appends)?.await;
                 receipt(queue_id, recall_handle, &mut places.into_iter())
             }
         }
     }
 
     /// Checks a send and adds what is to be appended for it.
-    fn plan(&self, send: &Publish<'_>, now: Timestamp, appends: &mut Vec<Append>) -> Result<Planned, PublishError> {
+    fn plan(&self, send: &Publish<'_>, now: Timestamp, drafts: &mut Drafts) -> Result<Planned, PublishError> {
         self.check_room()?;
         let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
-                let append = self.draft(send, part, &target, false, now)?;
-                let recall_handle = self.recall_handle(&append, &target);
-                appends.push(append);
+                let is_timed = self.draft(send, part, &target, false, now, drafts)?;
+                let recall_handle = if is_timed { self.recall_handle(drafts) } else { None };
                 // Of a timed message the producer is told the queue that it is meant for.
                 Ok(Planned::Appends { queue_id: target.queue.id(), count: 1, recall_handle })
             }
@@ -249,7 +249,7 @@ impl Broker {
                     return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });
                 }
                 for (i, part) in parts.iter().enumerate() {
-                    appends.push(self.draft(send, part, &target, i + 1 < parts.len(), now)?);
+                    self.draft(send, part, &target, i + 1 < parts.len(), now, drafts)?;
                 }
                 Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len(), recall_handle: None })
             }

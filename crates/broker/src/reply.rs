@@ -86,7 +86,7 @@ impl Broker {
             store_timestamp: now,
             flag: part.flag,
             properties: properties::with(&part.properties, properties::PUSH_REPLY_TIME, &now.to_string()),
-            body: part.body.clone(),
+            body: Bytes::copy_from_slice(&part.body),
         };
         let channel = self.groups().client(&client);
         let channel = channel.ok_or_else(|| ReplyError::NotOnline { client: client.clone() })?;

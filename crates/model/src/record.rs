@@ -22,8 +22,8 @@
 //!   …  properties length 2, properties
 //! ```
 
-use crate::{PhysicalOffset, QueueId, QueueOffset, Topic, properties, sys_flag};
-use bytes::Bytes;
+use crate::{PhysicalOffset, QueueId, QueueOffset, properties, sys_flag};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[cfg(test)]
@@ -52,9 +52,9 @@ pub fn body_crc(body: &[u8]) -> u32 {
 
 /// A message before the log has given it a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub struct Draft<'a> {
     /// Topic.
-    pub topic: Topic,
+    pub topic: Cow<'a, str>,
     /// Queue of the topic.
     pub queue_id: QueueId,
     /// The sender's flag; its meaning is the sender's.
@@ -72,15 +72,15 @@ pub struct Draft {
     /// Position of the half message that this one decides or completes; 0 for others.
     pub prepared_transaction_offset: i64,
     /// Body.
-    pub body: Bytes,
+    pub body: Cow<'a, [u8]>,
     /// [`body_crc`] of the body.
     pub body_crc: u32,
     /// Properties text, at most [`properties::LEN_MAX`] bytes.
-    pub properties: String,
+    pub properties: Cow<'a, str>,
 }
 
 /// What the log gives a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Position in its queue.
     pub queue_offset: QueueOffset,
@@ -115,9 +115,9 @@ impl Head {
     }
 }
 
-impl Draft {
+impl Draft<'_> {
     fn is_v2(&self) -> bool {
-        self.topic.as_str().len() > usize::from(u8::MAX >> 1)
+        self.topic.len() > usize::from(u8::MAX >> 1)
     }
 
     /// Bytes that [`Draft::encode`] appends.
@@ -127,7 +127,7 @@ impl Draft {
             + host_len(&self.store_host)
             + self.body.len()
             + if self.is_v2() { 2 } else { 1 }
-            + self.topic.as_str().len()
+            + self.topic.len()
             + 2
             + self.properties.len()
     }
@@ -167,7 +167,7 @@ impl Draft {
         out.reserve(len);
         out.extend_from_slice(&head.bytes[..head.len]);
         out.extend_from_slice(&self.body);
-        let topic = self.topic.as_str().as_bytes();
+        let topic = self.topic.as_bytes();
         match self.is_v2() {
             true => out.extend_from_slice(&(topic.len() as u16).to_be_bytes()),
             false => out.push(topic.len() as u8),
@@ -402,9 +402,9 @@ impl<'a> Record<'a> {
 
     /// The same message as a draft, to be stored again elsewhere.
     #[must_use]
-    pub fn to_draft(&self) -> Draft {
+    pub fn to_draft(&self) -> Draft<'a> {
         Draft {
-            topic: Topic::from_stored(self.topic),
+            topic: Cow::Borrowed(self.topic),
             queue_id: self.queue_id,
             flag: self.flag,
             sys_flag: self.sys_flag,
@@ -413,9 +413,9 @@ impl<'a> Record<'a> {
             store_host: self.store_host,
             reconsume_times: self.reconsume_times,
             prepared_transaction_offset: self.prepared_transaction_offset,
-            body: Bytes::copy_from_slice(self.body),
+            body: Cow::Borrowed(self.body),
             body_crc: self.body_crc,
-            properties: self.properties.to_owned(),
+            properties: Cow::Borrowed(self.properties),
         }
     }
 }
@@ -431,6 +431,18 @@ pub fn body_range(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
     let len = u32::from_be_bytes(bytes.get(len_at..len_at + 4)?.try_into().ok()?) as usize;
     let start = len_at + 4;
     (start.checked_add(len)? <= bytes.len()).then_some(start..start + len)
+}
+
+/// Gives an encoded record its place, in the stead of the one that it was encoded with.
+///
+/// # Panics
+/// If the bytes are not a record's.
+pub fn set_place(record: &mut [u8], place: Place) {
+    let sys_flag = i32::from_be_bytes(std::array::from_fn(|i| record[SYS_FLAG_AT + i]));
+    let store_time_at = BORN_HOST_AT + if sys_flag & sys_flag::BORN_HOST_V6 != 0 { 20 } else { 8 };
+    record[QUEUE_OFFSET_AT..QUEUE_OFFSET_AT + 8].copy_from_slice(&place.queue_offset.0.to_be_bytes());
+    record[PHYSICAL_OFFSET_AT..PHYSICAL_OFFSET_AT + 8].copy_from_slice(&place.physical_offset.0.to_be_bytes());
+    record[store_time_at..store_time_at + 8].copy_from_slice(&place.store_timestamp.to_be_bytes());
 }
 
 /// The two offsets of an encoded record, from its first bytes.

@@ -85,7 +85,7 @@ impl BrokerDoor {
                     let added = match wait {
                         Some(wait) => Err(Box::new(self.too_fast(wait))),
                         None => sends
-                            .get_or_insert_with(|| send::Sends::new(&self.broker, requests.len()))
+                            .get_or_insert_with(|| send::Sends::new(&self.broker, requests))
                             .add(frame, &header, connection),
                     };
                     if let Err(reply) = added {

@@ -7,7 +7,7 @@
 //! - A failed `sync` says that earlier writes may be lost for good, even if a later `sync` succeeds: the caller must
 //!   stop trusting the file.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,11 @@ pub trait File: Send + Sync {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `at`, growing the file where needed.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// Writes all of the slices one behind the other, as [`File::write_at`] would write them together.
+    fn write_slices_at(&self, slices: &mut [IoSlice<'_>], at: u64) -> io::Result<()> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.write_at(&bytes, at)
+    }
     /// Makes all that was written before this call survive a power failure.
     fn sync(&self) -> io::Result<()>;
     /// Length in bytes.

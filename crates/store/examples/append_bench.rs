@@ -1,7 +1,7 @@
 //! Measures the log: `cargo run --release -p store --example append_bench -- DIR [messages] [in flight] [sync|async] [close|keep] [queues]`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the real clock and /proc")]
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use model::record::{Draft, body_crc};
 use model::{QueueId, QueueOffset, Topic};
 use std::collections::VecDeque;
@@ -36,11 +36,11 @@ async fn main() {
 async fn append(store: &Store, count: usize, in_flight: usize, queue_count: u32) {
     let topic = Topic::from_stored("bench");
     let queues: Vec<_> = (0..queue_count).map(|id| store.queue(&topic, QueueId(id))).collect();
-    let body = Bytes::from(vec![7; BODY_LEN]);
+    let body = vec![7; BODY_LEN];
     let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
     let crc = body_crc(&body);
     let draft = |number: usize| Draft {
-        topic: topic.clone(),
+        topic: topic.as_str().into(),
         queue_id: QueueId(number as u32 % queue_count),
         flag: 0,
         sys_flag: 0,
@@ -49,9 +49,10 @@ async fn append(store: &Store, count: usize, in_flight: usize, queue_count: u32)
         store_host: host,
         reconsume_times: 0,
         prepared_transaction_offset: 0,
-        body: body.clone(),
+        body: body.as_slice().into(),
         body_crc: crc,
-        properties: format!("UNIQ_KEY\u{1}7F0000011E0A18B4AAC2{number:012}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}"),
+        properties: format!("UNIQ_KEY\u{1}7F0000011E0A18B4AAC2{number:012}\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}")
+            .into(),
     };
     let before = threads();
     let start = Instant::now();

@@ -22,7 +22,8 @@ mod tests;
 pub mod timer;
 
 pub use error::{AppendError, OpenError, ReadError};
-pub use log::append::{Append, Appending, Wait};
+pub use log::append::Appending;
+pub use log::appends::{Append, Appends, Wait};
 #[cfg(feature = "planted-bugs")]
 pub use options::PlantedBug;
 pub use options::{Fault, Flush, Options};

@@ -1,6 +1,7 @@
 //! The commit log: its files, how far it is, and how it is read. Writing is the writer's, see [`writer`].
 
 pub(crate) mod append;
+pub(crate) mod appends;
 mod cold;
 pub(crate) mod entry;
 pub(crate) mod flush;

@@ -11,7 +11,7 @@ use crate::log::writer::Writer;
 use crate::queues::Queues;
 use crate::retain::Removals;
 use crate::{
-    Append, AppendError, Appending, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Retention, Stats,
+    AppendError, Appending, Appends, Entry, OpenError, Options, Queue, ReadError, Recovered, Retained, Retention, Stats,
 };
 use crate::{lookup, recover, retain, timer};
 use bytes::{Bytes, BytesMut};
@@ -191,8 +191,8 @@ impl Store {
     ///
     /// # Errors
     /// [`AppendError`] if none of them was accepted.
-    pub fn append(&self, batch: Vec<Append>) -> Result<Appending, AppendError> {
-        append::append(&self.0.shared, batch)
+    pub fn append(&self, appends: impl Into<Appends>) -> Result<Appending, AppendError> {
+        append::append(&self.0.shared, appends.into())
     }
 
     /// Appends the records of entries to `out`, back to back, each verified. On an error `out` is as before.

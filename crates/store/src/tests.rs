@@ -3,7 +3,7 @@
 use crate::{
     Append, AppendError, Boundary, Entry, Flush, Options, Queue, ReadError, Recovered, Retention, Store, Wait,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use model::record::{Draft, Place, Record, body_crc};
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use rt::Host;
@@ -17,10 +17,10 @@ mod fixture;
 mod model_check;
 mod torn;
 
-pub(crate) fn draft(topic: &str, id: u32, body: &[u8], properties: &str) -> Draft {
+pub(crate) fn draft(topic: &str, id: u32, body: &[u8], properties: &str) -> Draft<'static> {
     let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
     Draft {
-        topic: Topic::from_stored(topic),
+        topic: topic.to_owned().into(),
         queue_id: QueueId(id),
         flag: 0,
         sys_flag: 0,
@@ -30,8 +30,8 @@ pub(crate) fn draft(topic: &str, id: u32, body: &[u8], properties: &str) -> Draf
         reconsume_times: 0,
         prepared_transaction_offset: 0,
         body_crc: body_crc(body),
-        body: Bytes::copy_from_slice(body),
-        properties: properties.to_owned(),
+        body: body.to_vec().into(),
+        properties: properties.to_owned().into(),
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn open(options: Options) -> (Store, Recovered) {
     Store::open(&Host::real(), options).unwrap()
 }
 
-pub(crate) fn message(store: &Store, topic: &str, id: u32, body: &[u8], properties: &str) -> Append {
+pub(crate) fn message(store: &Store, topic: &str, id: u32, body: &[u8], properties: &str) -> Append<'static> {
     let queue = store.queue(&Topic::from_stored(topic), QueueId(id));
     Append { queue, draft: draft(topic, id, body, properties), wait: Wait::Policy, joined: false }
 }

@@ -68,7 +68,7 @@ impl Bench {
         self.judge(&ids, &safe, &joined, &outcome)
     }
 
-    fn draft(&self, appends: &mut Vec<Append>, wait: Wait, joined: bool) -> Id {
+    fn draft(&self, appends: &mut Vec<Append<'static>>, wait: Wait, joined: bool) -> Id {
         let queue = self.random.index(self.queues.len());
         let body_len = self.random.index(usize::try_from(self.setup.body_max).unwrap_or(0) + 1);
         let (id, draft) = self.ledger.lock().send(queue, body_len);

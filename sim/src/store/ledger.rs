@@ -3,7 +3,6 @@
 use super::setup::QueueSetup;
 use crate::Invariant;
 use crate::findings::Findings;
-use bytes::Bytes;
 use model::record::{Draft, Place, Record, body_crc};
 use model::{PhysicalOffset, QueueOffset, java_hash, properties};
 use rt::sim::Trace;
@@ -106,7 +105,7 @@ impl Ledger {
     }
 
     /// A new message, about to be sent.
-    pub(super) fn send(&mut self, queue: usize, body_len: usize) -> (Id, Draft) {
+    pub(super) fn send(&mut self, queue: usize, body_len: usize) -> (Id, Draft<'static>) {
         let id = self.messages.len();
         self.messages.push(Message { queue, body_len, fate: Fate::Open });
         (id, self.draft(id))
@@ -120,7 +119,7 @@ impl Ledger {
     }
 
     /// The message as it was sent; every byte follows from its number.
-    pub(super) fn draft(&self, id: Id) -> Draft {
+    pub(super) fn draft(&self, id: Id) -> Draft<'static> {
         let message = &self.messages[id];
         let setup = &self.queues[message.queue];
         let number = id as u64;
@@ -132,7 +131,7 @@ impl Ledger {
             properties::push(&mut text, properties::TAGS, tag(id));
         }
         Draft {
-            topic: setup.topic.clone(),
+            topic: setup.topic.as_str().to_owned().into(),
             queue_id: setup.id,
             flag: i32::try_from(id % 1000).unwrap_or(0),
             sys_flag: 0,
@@ -142,8 +141,8 @@ impl Ledger {
             reconsume_times: 0,
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body),
-            body: Bytes::from(body),
-            properties: text,
+            body: body.into(),
+            properties: text.into(),
         }
     }
 

@@ -74,7 +74,7 @@ impl Client {
         let id = self.ledger.lock().send(due);
         let text = format!("{text}UNIQ_KEY\u{1}id-{id}\u{2}");
         let pad = "x".repeat(self.random.index(300));
-        let part = BatchPart { flag: 0, properties: Cow::Owned(text), body: format!("{id} {pad}").into() };
+        let part = BatchPart { flag: 0, properties: Cow::Owned(text), body: format!("{id} {pad}").into_bytes().into() };
         let publish = Publish {
             topic: Cow::Borrowed(TOPIC),
             default_topic: Cow::Borrowed("TBW102"),

@@ -83,7 +83,7 @@ impl Broker {
             content: Content::Single(BatchPart {
                 flag: record.flag,
                 properties: Cow::Owned(properties),
-                body: Bytes::copy_from_slice(record.body),
+                body: Cow::Owned(record.body.to_vec()),
             }),
         };
         #[cfg(feature = "planted-bugs")]

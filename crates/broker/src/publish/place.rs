@@ -7,19 +7,33 @@ use crate::{Broker, PublishError};
 use model::properties;
 use model::record::{Draft, body_crc};
 use rt::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
-use store::{Append, Flush, Wait};
+use store::{Append, Appends, Flush, Wait};
+
+/// What is to be appended, and room in which properties are put together.
+#[derive(Default)]
+pub(super) struct Drafts {
+    pub(super) appends: Appends,
+    /// Properties of the last message as they are stored.
+    properties: String,
+}
+
+impl Drafts {
+    /// Room for so many messages, whose bodies have so many bytes together.
+    pub(super) fn with_capacity(messages: usize, body_bytes: usize) -> Self {
+        Self { appends: Appends::with_capacity(messages, body_bytes), properties: String::new() }
+    }
+}
 
 impl Broker {
-    /// What a timed message can be taken back by.
-    pub(super) fn recall_handle(&self, append: &Append, target: &Target) -> Option<Box<str>> {
-        if Arc::ptr_eq(&append.queue, &target.queue) {
-            return None;
-        }
-        crate::timed::handle_of(&self.options().broker_name, &append.draft.properties)
+    /// What the timed message that was drafted last can be taken back by.
+    pub(super) fn recall_handle(&self, drafts: &Drafts) -> Option<Box<str>> {
+        crate::timed::handle_of(&self.options().broker_name, &drafts.properties)
     }
 
-    /// Checks one message against the limits and drafts its record. `joined`: the next message is of the same batch.
+    /// Checks one message against the limits and adds its record; tells whether it waits for its time. `joined`: the next
+    /// message is of the same batch.
     pub(super) fn draft(
         &self,
         send: &Publish<'_>,
@@ -27,7 +41,8 @@ impl Broker {
         target: &Target,
         joined: bool,
         now: Timestamp,
-    ) -> Result<Append, PublishError> {
+        drafts: &mut Drafts,
+    ) -> Result<bool, PublishError> {
         let max = self.message_bytes_max();
         if part.body.len() > max {
             return Err(PublishError::BodyTooLarge { len: part.body.len(), max });
@@ -39,17 +54,16 @@ impl Broker {
             true => None,
             false => wish.asked.when(now.0, self.timer_delay_max())?,
         };
-        let text = self.stored_properties(&part.properties, target, when);
+        let text = &mut drafts.properties;
+        self.put_properties(text, &part.properties, target, when);
         let max = properties::LEN_MAX - when.map_or(0, |_| properties::TIMER_ADDED_LEN_MAX);
         if text.len() > max {
             return Err(PublishError::PropertiesTooLong { len: text.len(), max });
         }
-        let queue = match when {
-            Some(_) => self.timer_queue()?,
-            None => Arc::clone(&target.queue),
-        };
+        let timer_queue = when.map(|_| self.timer_queue()).transpose()?;
+        let queue = timer_queue.as_ref().unwrap_or(&target.queue);
         let draft = Draft {
-            topic: queue.topic().clone(),
+            topic: queue.topic().as_str().into(),
             queue_id: queue.id(),
             flag: part.flag,
             sys_flag: send.sys_flag,
@@ -58,32 +72,33 @@ impl Broker {
             store_host: self.options().advertised,
             reconsume_times: send.reconsume_times,
             prepared_transaction_offset: 0,
-            body: part.body.clone(),
+            body: Cow::Borrowed(&part.body),
             body_crc: body_crc(&part.body),
-            properties: text,
+            properties: Cow::Borrowed(text),
         };
         // What waits for its time is as safe as the topic that it is meant for.
         let wait = match target.queue.flush() {
             Flush::Sync if wish.waits => Wait::Synced,
             _ => Wait::Written,
         };
-        Ok(Append { queue, draft, wait, joined })
+        drafts.appends.push(Append { queue: Arc::clone(queue), draft, wait, joined });
+        Ok(when.is_some())
     }
 
-    /// The properties as they are stored: the producer's, the cluster, and where and when a timed message is to go.
-    fn stored_properties(&self, given: &str, target: &Target, when: Option<When>) -> String {
-        let mut text = String::with_capacity(given.len() + self.options().cluster.len() + 64);
+    /// Makes `text` the properties as they are stored: the producer's, the cluster, and where and when a timed message is
+    /// to go.
+    fn put_properties(&self, text: &mut String, given: &str, target: &Target, when: Option<When>) {
+        text.clear();
         match when {
             // A message that waits again forgets the last time.
             Some(when) => text.push_str(&properties::leaving_out(given, |name| when.forgets(name))),
             None => text.push_str(given),
         }
-        properties::push(&mut text, properties::CLUSTER, &self.options().cluster);
+        properties::push(text, properties::CLUSTER, &self.options().cluster);
         if let Some(when) = when {
-            properties::push(&mut text, properties::TIMER_OUT_MS, &when.due.to_string());
-            properties::push(&mut text, properties::REAL_TOPIC, target.queue.topic().as_str());
-            properties::push(&mut text, properties::REAL_QUEUE_ID, &target.queue.id().to_string());
+            properties::push(text, properties::TIMER_OUT_MS, &when.due.to_string());
+            properties::push(text, properties::REAL_TOPIC, target.queue.topic().as_str());
+            properties::push(text, properties::REAL_QUEUE_ID, &target.queue.id().to_string());
         }
-        text
     }
 }

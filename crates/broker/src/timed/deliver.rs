@@ -7,7 +7,7 @@ use model::record::{Draft, Record};
 use model::{PhysicalOffset, properties};
 use std::sync::Arc;
 use store::timer::Pending;
-use store::{Append, Queue, ReadError, Wait};
+use store::{Append, Appends, Queue, ReadError, Wait};
 
 /// Most messages of one atomic batch.
 pub(super) const BATCH_MESSAGES_MAX: usize = 1024;
@@ -17,7 +17,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// One atomic batch to be.
 pub(super) struct Batch {
     /// The messages, then their mark; empty if nothing can be appended now.
-    pub(super) appends: Vec<Append>,
+    pub(super) appends: Appends,
     /// The messages that it ends, in order.
     pub(super) ended: Vec<Pending>,
     /// How many of them have no message in it, because they cannot be read or delivered.
@@ -36,22 +36,18 @@ pub(super) fn batch(
     ending: Ending,
     bytes_max: u64,
 ) -> Batch {
-    let mut batch = Batch { appends: Vec::new(), ended: Vec::new(), lost: 0, rest: Vec::new(), failure: None };
+    let mut batch = Batch { appends: Appends::default(), ended: Vec::new(), lost: 0, rest: Vec::new(), failure: None };
     let (mut bytes, bytes_max) = (0, BATCH_BYTES.min(usize::try_from(bytes_max).unwrap_or(BATCH_BYTES)));
     let mut used = 0;
     for pending in &taken {
         if bytes >= bytes_max {
             break;
         }
-        let append = match broker.store().read_at(PhysicalOffset(pending.due.position)) {
+        let is_added = match broker.store().read_at(PhysicalOffset(pending.due.position)) {
             Ok(record) if used > 0 && bytes + record.len() > bytes_max => break,
             Ok(record) => {
                 bytes += record.len();
-                let record = Record::parse(&record).ok();
-                record.and_then(|record| match ending {
-                    Ending::Moved => Some(copy(queue, &record)),
-                    _ => due_append(broker, &record),
-                })
+                Record::parse(&record).is_ok_and(|record| add(broker, queue, &record, ending, &mut batch.appends))
             }
             Err(error @ ReadError::Io { .. }) => {
                 batch.failure = Some(error);
@@ -59,28 +55,38 @@ pub(super) fn batch(
             }
             Err(error) => {
                 tracing::error!(position = pending.due.position, %error, "a timed message cannot be read; it is lost");
-                None
+                false
             }
         };
-        batch.lost += usize::from(append.is_none());
-        batch.appends.extend(append);
+        batch.lost += usize::from(!is_added);
         used += 1;
     }
     batch.rest = taken.split_off(used);
     batch.ended = taken;
     if !batch.ended.is_empty() {
-        let mark = mark::append(broker, queue, &batch.ended, ending, "");
-        #[cfg(feature = "planted-bugs")]
-        if broker.store().has_bug(store::PlantedBug::MarkNotJoined) {
-            batch.appends.iter_mut().for_each(|append| append.joined = false);
-        }
-        batch.appends.push(mark);
+        batch.appends.push(mark::append(broker, queue, &batch.ended, ending, ""));
     }
     batch
 }
 
-/// The message as its consumers are to see it; `None` if its topic is gone.
-fn due_append(broker: &Broker, record: &Record<'_>) -> Option<Append> {
+/// Adds the message as it goes on; false if its topic is gone.
+fn add(broker: &Broker, timers: &Arc<Queue>, record: &Record<'_>, ending: Ending, appends: &mut Appends) -> bool {
+    let next = match ending {
+        Ending::Moved => Some((Arc::clone(timers), record.properties.into())),
+        _ => due_queue(broker, record).map(|queue| (queue, due_properties(record, broker.now().0).into())),
+    };
+    let Some((queue, properties)) = next else { return false };
+    // The mark at the end of the batch ends them all.
+    let joined = true;
+    #[cfg(feature = "planted-bugs")]
+    let joined = joined && !broker.store().has_bug(store::PlantedBug::MarkNotJoined);
+    let draft = Draft { topic: queue.topic().as_str().into(), queue_id: queue.id(), properties, ..record.to_draft() };
+    appends.push(Append { queue: Arc::clone(&queue), draft, wait: Wait::Policy, joined });
+    true
+}
+
+/// Where the consumers of a message look for it; `None` if its topic is gone.
+fn due_queue(broker: &Broker, record: &Record<'_>) -> Option<Arc<Queue>> {
     let name = record.property(properties::REAL_TOPIC);
     let asked = record.property(properties::REAL_QUEUE_ID).and_then(|id| id.parse().ok());
     let topic = name.and_then(|name| broker.topics().get(name));
@@ -90,13 +96,7 @@ fn due_append(broker: &Broker, record: &Record<'_>) -> Option<Append> {
         tracing::error!(topic = name, position, "the topic of a timed message is gone; the message is dropped");
         return None;
     };
-    let draft = Draft {
-        topic: queue.topic().clone(),
-        queue_id: queue.id(),
-        properties: due_properties(record, broker.now().0),
-        ..record.to_draft()
-    };
-    Some(Append { queue: Arc::clone(queue), draft, wait: Wait::Policy, joined: true })
+    Some(Arc::clone(queue))
 }
 
 /// A message that was delayed by a level shows the level; others show when they came, were due, and went.
@@ -109,10 +109,4 @@ fn due_properties(record: &Record<'_>, now: i64) -> String {
     properties::push(&mut text, properties::TIMER_ENQUEUE_MS, &record.store_timestamp.to_string());
     properties::push(&mut text, properties::TIMER_DEQUEUE_MS, &now.to_string());
     text
-}
-
-/// The record once more.
-fn copy(queue: &Arc<Queue>, record: &Record<'_>) -> Append {
-    let draft = Draft { topic: queue.topic().clone(), ..record.to_draft() };
-    Append { queue: Arc::clone(queue), draft, wait: Wait::Policy, joined: true }
 }

@@ -11,7 +11,7 @@ use model::record::{Draft, Record};
 use model::{properties, system};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Append, Entry, Queue, ReadError, Store, Wait};
+use store::{Append, Appends, Entry, Queue, ReadError, Store, Wait};
 
 /// Most messages moved together.
 const BATCH_MESSAGES_MAX: usize = 256;
@@ -64,19 +64,30 @@ async fn adopt_level(broker: &Broker, timers: &Arc<Queue>, level: u32) -> Result
 
 async fn move_entries(broker: &Broker, timers: &Arc<Queue>, level: u32, entries: Vec<Entry>) -> Result<(), String> {
     let (store, timers) = (broker.store().clone(), Arc::clone(timers));
-    let read = move || entries.iter().map(|entry| waiting(&store, &timers, level, entry)).collect();
-    let appends: Result<Vec<Append>, String> = broker.host().run_blocking(read).await;
+    let read = move || {
+        let mut appends = Appends::default();
+        entries.iter().try_for_each(|entry| wait_again(&store, &timers, level, entry, &mut appends)).map(|()| appends)
+    };
+    let appends: Result<Appends, String> = broker.host().run_blocking(read).await;
     let stored = broker.store().append(appends?).map_err(|error| error.to_string())?.await;
     stored.into_iter().try_for_each(|place| place.map(drop)).map_err(|error| error.to_string())
 }
 
-/// A delayed message as it waits now.
-fn waiting(store: &Store, timers: &Arc<Queue>, level: u32, entry: &Entry) -> Result<Append, String> {
+/// Adds a delayed message as it waits now.
+fn wait_again(
+    store: &Store,
+    timers: &Arc<Queue>,
+    level: u32,
+    entry: &Entry,
+    appends: &mut Appends,
+) -> Result<(), String> {
     let bytes = store.read_at(entry.physical).map_err(|error| error.to_string())?;
     let record = Record::parse(&bytes).map_err(|error| error.to_string())?;
     let due = record.store_timestamp + duration_of(level).as_millis() as i64;
     let mut text = record.properties.to_owned();
     properties::push(&mut text, properties::TIMER_OUT_MS, &due.to_string());
-    let draft = Draft { topic: timers.topic().clone(), queue_id: timers.id(), properties: text, ..record.to_draft() };
-    Ok(Append { queue: Arc::clone(timers), draft, wait: Wait::Policy, joined: false })
+    let (topic, properties) = (timers.topic().as_str().into(), text.into());
+    let draft = Draft { topic, queue_id: timers.id(), properties, ..record.to_draft() };
+    appends.push(Append { queue: Arc::clone(timers), draft, wait: Wait::Policy, joined: false });
+    Ok(())
 }

@@ -3,7 +3,6 @@
 //! A mark's body has 20 bytes for each message: due time 8, position 8, hash of the topic 4, big endian.
 
 use crate::Broker;
-use bytes::BytesMut;
 use model::record::{Draft, Record, body_crc};
 use model::{java_hash, properties};
 use std::sync::Arc;
@@ -66,21 +65,26 @@ fn pending(row: &[u8]) -> Pending {
 }
 
 /// The mark that ends messages; `keys` are words to find it by.
-pub(super) fn append(broker: &Broker, queue: &Arc<Queue>, ended: &[Pending], ending: Ending, keys: &str) -> Append {
-    let mut body = BytesMut::with_capacity(ended.len() * ROW);
+pub(super) fn append<'a>(
+    broker: &Broker,
+    queue: &'a Arc<Queue>,
+    ended: &[Pending],
+    ending: Ending,
+    keys: &str,
+) -> Append<'a> {
+    let mut body = Vec::with_capacity(ended.len() * ROW);
     for Pending { due, topic } in ended {
         body.extend_from_slice(&due.at.to_be_bytes());
         body.extend_from_slice(&due.position.to_be_bytes());
         body.extend_from_slice(&topic.to_be_bytes());
     }
-    let body = body.freeze();
     let mut text = String::new();
     properties::push(&mut text, properties::TIMER_MARK, ending.name());
     if !keys.is_empty() {
         properties::push(&mut text, properties::KEYS, keys);
     }
     let draft = Draft {
-        topic: queue.topic().clone(),
+        topic: queue.topic().as_str().into(),
         queue_id: queue.id(),
         flag: 0,
         sys_flag: 0,
@@ -90,8 +94,8 @@ pub(super) fn append(broker: &Broker, queue: &Arc<Queue>, ended: &[Pending], end
         reconsume_times: 0,
         prepared_transaction_offset: 0,
         body_crc: body_crc(&body),
-        body,
-        properties: text,
+        body: body.into(),
+        properties: text.into(),
     };
     Append { queue: Arc::clone(queue), draft, wait: Wait::Policy, joined: false }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::timer::{Done, Due, Index, Pending};
-use store::{Append, AppendError, Entry, Queue, ReadError};
+use store::{AppendError, Appends, Entry, Queue, ReadError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Batches whose append is under way.
@@ -286,7 +286,7 @@ impl Owner {
         });
     }
 
-    fn append(&mut self, appends: Vec<Append>, started: Started) {
+    fn append(&mut self, appends: Appends, started: Started) {
         self.in_flight += 1;
         let appending = match self.broker.store().append(appends) {
             Ok(appending) => appending,

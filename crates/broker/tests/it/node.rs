@@ -155,7 +155,7 @@ impl Node {
         &self,
         sends: impl IntoIterator<Item = Publish<'static>>,
     ) -> Vec<Result<Receipt, PublishError>> {
-        let mut publishing = self.broker.publishing(0);
+        let mut publishing = self.broker.publishing(0, 0);
         sends.into_iter().for_each(|send| publishing.add(send));
         publishing.store().await
     }
@@ -212,7 +212,7 @@ pub(crate) fn publish(topic: &str, body: &str, properties: &str) -> Publish<'sta
 }
 
 pub(crate) fn part(body: &str, properties: &str) -> BatchPart<'static> {
-    BatchPart { flag: 0, properties: Cow::Owned(properties.to_owned()), body: body.to_owned().into() }
+    BatchPart { flag: 0, properties: Cow::Owned(properties.to_owned()), body: body.as_bytes().to_vec().into() }
 }
 
 pub(crate) fn seen(pulled: &Pulled) -> Vec<Seen> {

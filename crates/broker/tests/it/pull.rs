@@ -64,9 +64,8 @@ fn messages_are_found_by_their_tag_newest_first() {
         }
         let found = |times: std::ops::RangeInclusive<i64>, count_max: usize| {
             let records = node.broker.messages_with_tag("t", "Aa", &times, count_max).unwrap();
-            let record = |bytes: &bytes::Bytes| model::record::Record::parse(bytes).unwrap().to_draft();
-            let drafts: Vec<_> = records.iter().map(record).collect();
-            drafts.iter().map(|draft| String::from_utf8(draft.body.to_vec()).unwrap()).collect::<Vec<_>>()
+            let body = |bytes: &bytes::Bytes| model::record::Record::parse(bytes).unwrap().body.to_vec();
+            records.iter().map(|bytes| String::from_utf8(body(bytes)).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(found(i64::MIN..=i64::MAX, 10), ["5", "3", "1"]);
         assert_eq!(found(i64::MIN..=i64::MAX, 1), ["5"]);

@@ -57,7 +57,7 @@ async fn store_as_the_first_version(node: &Node, level: u32, body: &str) {
     let queue = node.broker.store().queue(&Topic::from_stored("SCHEDULE_TOPIC_XXXX"), QueueId(level - 1));
     let body = body.as_bytes().to_vec();
     let draft = Draft {
-        topic: queue.topic().clone(),
+        topic: queue.topic().as_str().to_owned().into(),
         queue_id: queue.id(),
         flag: 0,
         sys_flag: 0,
@@ -68,7 +68,7 @@ async fn store_as_the_first_version(node: &Node, level: u32, body: &str) {
         prepared_transaction_offset: 0,
         body_crc: body_crc(&body),
         body: body.into(),
-        properties: format!("DELAY\u{1}{level}\u{2}REAL_TOPIC\u{1}t\u{2}REAL_QID\u{1}0\u{2}"),
+        properties: format!("DELAY\u{1}{level}\u{2}REAL_TOPIC\u{1}t\u{2}REAL_QID\u{1}0\u{2}").into(),
     };
     let append = Append { queue, draft, wait: Wait::Policy, joined: false };
     node.broker.store().append(vec![append]).unwrap().await.remove(0).unwrap();

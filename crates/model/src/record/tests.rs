@@ -8,11 +8,11 @@ fn host() -> impl Strategy<Value = SocketAddr> {
     ]
 }
 
-fn draft() -> impl Strategy<Value = Draft> {
+fn draft() -> impl Strategy<Value = Draft<'static>> {
     let body = proptest::collection::vec(any::<u8>(), 0..300);
     (("[a-zA-Z0-9_%]{1,200}", any::<u16>(), any::<i32>()), host(), host(), body, "[a-z\u{1}\u{2}é]{0,80}", any::<i64>())
         .prop_map(|((topic, queue_id, flag), born_host, store_host, body, properties, time)| Draft {
-            topic: Topic::from_stored(&topic),
+            topic: topic.into(),
             queue_id: QueueId(queue_id.into()),
             flag,
             sys_flag: 0,
@@ -23,7 +23,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             prepared_transaction_offset: 0,
             body_crc: body_crc(&body),
             body: body.into(),
-            properties,
+            properties: properties.into(),
         })
 }
 
@@ -48,6 +48,15 @@ proptest! {
         let mut read = record.to_draft();
         read.sys_flag = 0;
         prop_assert_eq!(read, draft);
+    }
+
+    #[test]
+    fn a_place_may_be_given_later(draft in draft()) {
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        draft.encode(Place::default(), &mut bytes);
+        draft.encode(PLACE, &mut expected);
+        set_place(&mut bytes, PLACE);
+        prop_assert_eq!(bytes, expected);
     }
 
     #[test]

@@ -17,7 +17,11 @@ pub(super) async fn respond(request: &Request, header: &Header<'_>) -> Outcome {
     let send = parsed?;
     let text = send.properties.unwrap_or("");
     let unique_key = properties::get(text, properties::UNIQ_KEY).map(str::to_owned);
-    let part = BatchPart { flag: send.flag, properties: Cow::Owned(text.to_owned()), body: request.frame.body.clone() };
+    let part = BatchPart {
+        flag: send.flag,
+        properties: Cow::Owned(text.to_owned()),
+        body: Cow::Owned(request.frame.body.to_vec()),
+    };
     let publish = Publish {
         topic: Cow::Owned(send.topic.to_owned()),
         default_topic: Cow::Owned(send.default_topic.to_owned()),

@@ -43,9 +43,12 @@ struct Asker {
 }
 
 impl<'b> Sends<'b> {
-    pub(super) fn new(broker: &'b Arc<Broker>, capacity: usize) -> Self {
-        let (askers, unique_keys) = (Vec::with_capacity(capacity), String::with_capacity(capacity * UNIQUE_KEY_USUAL));
-        Self { publishing: broker.publishing(capacity), askers, unique_keys, bytes: 0 }
+    /// Room for the sends among these requests.
+    pub(super) fn new(broker: &'b Arc<Broker>, requests: &[RawFrame]) -> Self {
+        let count = requests.len();
+        let (askers, unique_keys) = (Vec::with_capacity(count), String::with_capacity(count * UNIQUE_KEY_USUAL));
+        let body_bytes = requests.iter().map(|frame| frame.body.len()).sum();
+        Self { publishing: broker.publishing(count, body_bytes), askers, unique_keys, bytes: 0 }
     }
 
     /// Decodes one send and hands it on; an error is what is wrong with it, as the answer to it.
@@ -63,14 +66,14 @@ impl<'b> Sends<'b> {
         let is_batch = send.batch.unwrap_or(false) || header.request_code() == RequestCode::SEND_BATCH_MESSAGE;
         let keys_start = self.unique_keys.len();
         let content = match is_batch {
-            true => batch_content(frame, &mut self.unique_keys)?,
+            true => batch_content(&frame.body, &mut self.unique_keys)?,
             false => {
                 let text = send.properties.unwrap_or("");
                 self.unique_keys.push_str(properties::get(text, properties::UNIQ_KEY).unwrap_or(""));
                 Content::Single(BatchPart {
                     flag: send.flag,
                     properties: Cow::Borrowed(text),
-                    body: frame.body.clone(),
+                    body: Cow::Borrowed(&frame.body),
                 })
             }
         };
@@ -119,8 +122,8 @@ impl<'b> Sends<'b> {
 }
 
 /// Decodes a batch, and adds the unique ids of its messages, separated by commas.
-fn batch_content(frame: &RawFrame, unique_keys: &mut String) -> Result<Content<'static>, Box<Reply>> {
-    let entries = batch::decode(&frame.body, BATCH_MESSAGES_MAX)
+fn batch_content<'f>(body: &'f [u8], unique_keys: &mut String) -> Result<Content<'f>, Box<Reply>> {
+    let entries = batch::decode(body, BATCH_MESSAGES_MAX)
         .map_err(|error| Box::new(Reply::error(ResponseCode::MESSAGE_ILLEGAL, error)))?;
     let start = unique_keys.len();
     for key in entries.iter().filter_map(|entry| properties::get(entry.properties, properties::UNIQ_KEY)) {
@@ -139,8 +142,8 @@ fn batch_content(frame: &RawFrame, unique_keys: &mut String) -> Result<Content<'
     }
     let parts = entries.iter().map(|entry| BatchPart {
         flag: entry.flag,
-        properties: Cow::Owned(entry.properties.to_owned()),
-        body: frame.body.slice_ref(entry.body),
+        properties: Cow::Borrowed(entry.properties),
+        body: Cow::Borrowed(entry.body),
     });
     Ok(Content::Batch(parts.collect()))
 }
@@ -183,9 +186,8 @@ mod tests {
             let mut body = BytesMut::new();
             let entry = batch::Entry { flag: 0, body: b"x", properties: &properties };
             (0..messages).for_each(|_| batch::encode(&entry, &mut body));
-            let frame = RawFrame { encoding: Encoding::Json, header: Default::default(), body: body.freeze() };
             let mut keys = "before".to_owned();
-            assert_eq!(batch_content(&frame, &mut keys).is_ok(), is_good, "{messages}");
+            assert_eq!(batch_content(&body, &mut keys).is_ok(), is_good, "{messages}");
             assert_eq!(keys.len(), if is_good { 6 + messages * 32_001 - 1 } else { 6 });
         };
         check(32, true);

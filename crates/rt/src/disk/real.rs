@@ -3,10 +3,13 @@
 use super::{DIRECT_ALIGN, Disk, DiskLock, File, Map, Space};
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, Mode, OFlags};
 use std::fs;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Most slices that the system takes in one call (`IOV_MAX`).
+const SLICES_MAX: usize = 1024;
 
 /// Files of the operating system.
 #[derive(Default)]
@@ -133,6 +136,23 @@ impl File for RealFile {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, at)
+    }
+
+    fn write_slices_at(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+        // Empty ones would look like a write that comes to nothing.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match rustix::io::pwritev(&self.0, &slices[..slices.len().min(SLICES_MAX)], at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    at += written as u64;
+                    IoSlice::advance_slices(&mut slices, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -1,53 +1,23 @@
 //! The way into the log: admission and the promise of a result.
 
-use crate::keys::Digest;
-use crate::log::entry::HEADER_LEN;
-use crate::log::segment::SEGMENT_HEADER_LEN;
+use super::appends::{Appends, Wait};
+use super::segment::SEGMENT_HEADER_LEN;
 use crate::stats::add;
 use crate::store::Shared;
-use crate::{AppendError, Flush, Queue};
-use model::properties;
-use model::record::{Draft, Place};
+use crate::{AppendError, Flush};
+use model::record::Place;
 use parking_lot::Mutex;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Largest number of records of one atomic batch: `remaining` of the entry is 16 bits.
-const BATCH_COUNT_MAX: u64 = 1 << 16;
-
 /// While less than this waits, the writer is woken only after the other tasks that are ready have had their turn: what
 /// they append is then written together, and all that wait are answered together.
 const GATHER_BYTES: u64 = 512 * 1024;
-
-/// When an append is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Wait {
-    /// As the queue says, or the store if it does not.
-    #[default]
-    Policy,
-    /// When written.
-    Written,
-    /// When synced.
-    Synced,
-}
-
-/// A message to be stored.
-#[derive(Clone)]
-pub struct Append {
-    /// Its queue, from [`crate::Store::queue`]; topic and queue id of the draft must be the queue's.
-    pub queue: Arc<Queue>,
-    /// The message. Its `body_crc` must be the body's: it is what readers compare with.
-    pub draft: Draft,
-    /// When the append is done.
-    pub wait: Wait,
-    /// The next message of the same call belongs to the same atomic batch: after a crash both are there or neither.
-    pub joined: bool,
-}
 
 pub(crate) type Outcome = Vec<Result<Place, AppendError>>;
 
@@ -72,8 +42,9 @@ impl Future for Appending {
 
 /// One call on its way through writer and flush stage.
 pub(crate) struct Call {
-    pub(crate) appends: Vec<Append>,
-    pub(crate) measures: Vec<Measure>,
+    pub(crate) appends: Appends,
+    /// Which of their bytes belong to the group that is written next.
+    pub(crate) group: Range<usize>,
     /// Results of the first records; the others are still to be written.
     pub(crate) outcome: Outcome,
     /// Whether one of its records waits for the sync.
@@ -85,19 +56,6 @@ pub(crate) struct Call {
     sender: oneshot::Sender<Outcome>,
 }
 
-/// What is found out about a record before the writer gets it.
-pub(crate) struct Measure {
-    pub(crate) record_len: u32,
-    pub(crate) digest: Digest,
-}
-
-impl Measure {
-    /// Bytes in the log.
-    pub(crate) fn entry_len(&self) -> u64 {
-        HEADER_LEN as u64 + u64::from(self.record_len)
-    }
-}
-
 impl Call {
     /// Hands the results over; who asked may be gone.
     pub(crate) fn complete(self) {
@@ -107,7 +65,7 @@ impl Call {
     /// Sets the results from a record on to an error.
     pub(crate) fn fail_from(&mut self, first: usize, error: &AppendError) {
         self.outcome.truncate(first);
-        self.outcome.resize(self.measures.len(), Err(error.clone()));
+        self.outcome.resize(self.appends.len(), Err(error.clone()));
     }
 }
 
@@ -153,7 +111,7 @@ impl Inbox {
     }
 }
 
-pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending, AppendError> {
+pub(crate) fn append(shared: &Shared, appends: Appends) -> Result<Appending, AppendError> {
     let log = &shared.log;
     if log.is_closing() {
         return Err(AppendError::Closed);
@@ -161,8 +119,8 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
     if let Some(poison) = log.poison() {
         return Err(poison.clone());
     }
-    let measures = measure(&appends, log.options.segment_bytes - SEGMENT_HEADER_LEN)?;
-    let bytes = measures.iter().map(Measure::entry_len).sum();
+    appends.check(log.options.segment_bytes - SEGMENT_HEADER_LEN)?;
+    let bytes = appends.bytes.len() as u64;
     let max = log.options.pending_bytes_max;
     let pending = shared.inbox.pending.fetch_add(bytes, Ordering::Relaxed) + bytes;
     // A single call larger than the limit passes when nothing else waits.
@@ -174,12 +132,12 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
     let since = log.host.clock.monotonic();
     let (sender, outcome) = oneshot::channel();
     let count = appends.len();
-    let is_synced = appends.iter().any(|append| match append.wait {
-        Wait::Policy => append.queue.flush() == Flush::Sync,
+    let is_synced = appends.items.iter().any(|item| match item.wait {
+        Wait::Policy => item.queue.flush() == Flush::Sync,
         Wait::Written => false,
         Wait::Synced => true,
     });
-    let call = Call { appends, measures, outcome: Vec::with_capacity(count), is_synced, since, bytes, sender };
+    let call = Call { appends, group: 0..0, outcome: Vec::with_capacity(count), is_synced, since, bytes, sender };
     if count == 0 {
         call.complete();
     } else {
@@ -194,30 +152,4 @@ pub(crate) fn append(shared: &Shared, appends: Vec<Append>) -> Result<Appending,
         }
     }
     Ok(Appending { outcome, count })
-}
-
-fn measure(appends: &[Append], batch_max: u64) -> Result<Vec<Measure>, AppendError> {
-    let mut measures = Vec::with_capacity(appends.len());
-    let (mut batch_len, mut batch_count) = (0, 0);
-    for append in appends {
-        let draft = &append.draft;
-        debug_assert_eq!((&draft.topic, draft.queue_id), (append.queue.topic(), append.queue.id()));
-        check("properties", draft.properties.len() as u64, properties::LEN_MAX as u64)?;
-        check("record", draft.encoded_len() as u64, batch_max.min(i32::MAX as u64) - HEADER_LEN as u64)?;
-        let digest = Digest::of(draft.topic.as_str(), &draft.properties);
-        let measure = Measure { record_len: draft.encoded_len() as u32, digest };
-        batch_len += measure.entry_len();
-        batch_count += 1;
-        check("batch", batch_len, batch_max)?;
-        check("number of records of the batch", batch_count, BATCH_COUNT_MAX)?;
-        if !append.joined {
-            (batch_len, batch_count) = (0, 0);
-        }
-        measures.push(measure);
-    }
-    Ok(measures)
-}
-
-fn check(what: &'static str, len: u64, max: u64) -> Result<(), AppendError> {
-    if len > max { Err(AppendError::TooLarge { what, len, max }) } else { Ok(()) }
 }

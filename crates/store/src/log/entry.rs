@@ -59,31 +59,39 @@ pub(crate) enum Valid<'a> {
     Padding,
 }
 
-fn put(out: &mut Vec<u8>, header: Header, kind: u8) {
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&header.len.to_be_bytes());
-    out.extend_from_slice(&header.epoch.to_be_bytes());
-    out.extend_from_slice(&header.remaining.to_be_bytes());
-    out.extend_from_slice(&[VERSION, kind]);
-    out.extend_from_slice(&header.synced.to_be_bytes());
+impl Header {
+    /// The 24 bytes, the checksum still zero.
+    fn encode(self, kind: u8) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[4..8].copy_from_slice(&self.len.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[12..14].copy_from_slice(&self.remaining.to_be_bytes());
+        bytes[14..16].copy_from_slice(&[VERSION, kind]);
+        bytes[16..24].copy_from_slice(&self.synced.to_be_bytes());
+        bytes
+    }
 }
 
-/// Appends a message's entry.
-pub(crate) fn put_record(out: &mut Vec<u8>, header: Header, draft: &record::Draft, place: record::Place) {
-    let start = out.len();
-    put(out, header, RECORD);
-    draft.encode(place, out);
-    let entry = &mut out[start..];
+/// Appends a message's entry, but for what only the writer knows: see [`finish_record`].
+pub(crate) fn put_draft(out: &mut Vec<u8>, draft: &record::Draft<'_>) {
+    out.extend_from_slice(&[0; HEADER_LEN]);
+    draft.encode(record::Place::default(), out);
+}
+
+/// Gives an entry of [`put_draft`] its header, place and checksum.
+pub(crate) fn finish_record(entry: &mut [u8], header: Header, place: record::Place) {
+    entry[..HEADER_LEN].copy_from_slice(&header.encode(RECORD));
+    record::set_place(&mut entry[HEADER_LEN..], place);
     let crc = checksum(entry).expect("an encoded record has a body");
     entry[..4].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// Appends the header that says that nothing follows in the segment.
-pub(crate) fn put_padding(out: &mut Vec<u8>, header: Header) {
-    let start = out.len();
-    put(out, header, PADDING);
-    let crc = crc32fast::hash(&out[start + 4..]);
-    out[start..start + 4].copy_from_slice(&crc.to_be_bytes());
+/// The header that says that nothing follows in the segment.
+pub(crate) fn padding(header: Header) -> [u8; HEADER_LEN] {
+    let mut bytes = header.encode(PADDING);
+    let crc = crc32fast::hash(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_be_bytes());
+    bytes
 }
 
 /// The checksum over a whole entry without the record's body; `None` if there is no record.
@@ -181,7 +189,8 @@ mod tests {
         let draft = draft("t", 1, b"body", "TAGS\u{1}a\u{2}");
         let header = Header { len: draft.encoded_len() as u32, epoch: 7, remaining: 2, synced: 64 };
         let mut out = Vec::new();
-        put_record(&mut out, header, &draft, place);
+        put_draft(&mut out, &draft);
+        finish_record(&mut out, header, place);
         out
     }
 
@@ -214,8 +223,7 @@ mod tests {
 
     #[test]
     fn padding_reaches_the_end_of_its_segment() {
-        let mut out = Vec::new();
-        put_padding(&mut out, Header { len: 50, epoch: 1, remaining: 0, synced: 5 });
+        let out = padding(Header { len: 50, epoch: 1, remaining: 0, synced: 5 });
         assert!(matches!(examine(&out, 0, 50), Ok(Valid::Padding)));
         assert_eq!(examine(&out, 0, 51).map(|_| ()), Err(Flaw::Length { len: 50 }));
     }

@@ -1,7 +1,8 @@
-//! The single writer: gives places, encodes, writes one group at a time.
+//! The single writer: gives places, writes one group at a time.
 //!
-//! A group is made of whole atomic batches. Entries go to the queues' memory while the group is encoded; readers cannot
-//! see them before the log's position says so, and they are taken back if the group cannot be written.
+//! Whoever brings messages has encoded them; here they get places and checksums. A group is made of whole atomic batches.
+//! Entries go to the queues' memory while the group is made; readers cannot see them before the log's position says so, and
+//! they are taken back if the group cannot be written.
 
 use super::append::Call;
 use super::entry::{self, HEADER_LEN, Header};
@@ -15,7 +16,7 @@ use model::record::Place;
 use model::{PhysicalOffset, QueueOffset};
 use rt::{Stage, Step};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,8 +27,6 @@ use std::time::Duration;
 const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often appends that wait for the disk are looked over.
 const OVERDUE_SCAN: Duration = Duration::from_millis(50);
-/// Capacity that the group's buffer keeps when the log is idle.
-const IDLE_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The stage that writes the log.
 pub(crate) struct Writer {
@@ -51,7 +50,10 @@ pub(crate) struct Writer {
 struct Group {
     /// Counts groups, so that queues know whether this one has touched them.
     number: u64,
-    bytes: Vec<u8>,
+    /// Bytes of what is in it: of each call those that its `group` says, then the padding.
+    len: u64,
+    /// What ends the segment.
+    padding: Option<[u8; HEADER_LEN]>,
     records: u64,
     timestamp: i64,
     synced: u64,
@@ -93,9 +95,6 @@ impl Stage for Writer {
         }
         self.take_calls();
         if self.calls.is_empty() {
-            if self.group.bytes.capacity() > IDLE_BUFFER_BYTES {
-                self.group.bytes = Vec::new();
-            }
             return if is_closing { self.end() } else { Step::Wait };
         }
         self.write_calls();
@@ -182,12 +181,13 @@ impl Writer {
         let mut full = None;
         while let Some(call) = self.calls.front() {
             let first = call.outcome.len();
-            let (mut last, mut len) = (first, call.measures[first].entry_len());
-            while call.appends[last].joined && last + 1 < call.appends.len() {
+            let items = &call.appends.items;
+            let (mut last, mut len) = (first, items[first].entry_len() as u64);
+            while items[last].joined && last + 1 < items.len() {
                 last += 1;
-                len += call.measures[last].entry_len();
+                len += items[last].entry_len() as u64;
             }
-            let group_len = self.group.bytes.len() as u64;
+            let group_len = self.group.len;
             let room = self.segment.end() - self.position - group_len;
             if len > room {
                 let rolled = full.take().map_or_else(|| self.roll(), Err);
@@ -220,14 +220,15 @@ impl Writer {
         let log = &self.shared.log;
         let group = &mut self.group;
         group.number += 1;
-        group.bytes.clear();
-        let waiting: u64 = self.calls.iter().map(|call| call.bytes).sum();
-        group.bytes.reserve(waiting.min(GROUP_BYTES_MAX) as usize);
-        group.records = 0;
+        (group.len, group.padding, group.records) = (0, None, 0);
         self.last_timestamp = self.last_timestamp.max(log.host.clock.now().0);
         group.timestamp = self.last_timestamp;
         group.synced = log.synced();
-        group.before = self.calls.front().map_or(0, |call| call.outcome.len());
+        group.before = 0;
+        if let Some(call) = self.calls.front_mut() {
+            group.before = call.outcome.len();
+            call.group.start = call.group.end;
+        }
     }
 
     /// Adds an atomic batch of the call at the front to the group, and the call to its finished ones if it was the last.
@@ -235,30 +236,33 @@ impl Writer {
         let Some(call) = self.calls.front_mut() else { return };
         let (group, epoch) = (&mut self.group, self.shared.log.options.epoch.0);
         for number in batch.clone() {
-            let (append, measure) = (&call.appends[number], &call.measures[number]);
-            let physical = self.position + (group.bytes.len() + HEADER_LEN) as u64;
+            let item = &call.appends.items[number];
+            let physical = self.position + group.len + HEADER_LEN as u64;
             let spot = Spot {
                 physical,
-                size: measure.record_len,
-                tag_hash: measure.digest.tag_hash,
+                size: item.record_len,
+                tag_hash: item.digest.tag_hash,
                 store_timestamp: group.timestamp,
             };
-            let (offset, pushed) = append.queue.push(group.number, spot);
+            let (offset, pushed) = item.queue.push(group.number, spot);
             if pushed.first_in_group {
-                group.touched.push(Arc::clone(&append.queue));
+                group.touched.push(Arc::clone(&item.queue));
             }
             if pushed.unlisted {
-                group.unlisted.push(Arc::clone(&append.queue));
+                group.unlisted.push(Arc::clone(&item.queue));
             }
-            group.keys.extend(measure.digest.keys().map(|hash| Key { hash, physical }));
+            group.keys.extend(item.digest.keys().map(|hash| Key { hash, physical }));
             let place = Place {
                 queue_offset: QueueOffset(offset),
                 physical_offset: PhysicalOffset(physical),
                 store_timestamp: group.timestamp,
             };
             let remaining = (batch.end - 1 - number) as u16;
-            let header = Header { len: measure.record_len, epoch, remaining, synced: group.synced };
-            entry::put_record(&mut group.bytes, header, &append.draft, place);
+            let header = Header { len: item.record_len, epoch, remaining, synced: group.synced };
+            let (start, len) = (call.group.end, item.entry_len());
+            entry::finish_record(&mut call.appends.bytes[start..start + len], header, place);
+            call.group.end += len;
+            group.len += len as u64;
             call.outcome.push(Ok(place));
             group.records += 1;
         }
@@ -277,11 +281,12 @@ impl Writer {
             }
             append_error(&path.into(), &error, self.shared.log.options.segment_bytes)
         })?;
-        let left = next - self.position - self.group.bytes.len() as u64;
+        let left = next - self.position - self.group.len;
         if let Some(len) = left.checked_sub(HEADER_LEN as u64) {
             let (epoch, synced) = (self.shared.log.options.epoch.0, self.group.synced);
             let header = Header { len: len as u32, epoch, remaining: 0, synced };
-            entry::put_padding(&mut self.group.bytes, header);
+            self.group.padding = Some(entry::padding(header));
+            self.group.len += HEADER_LEN as u64;
         }
         let written = self.write_group();
         if written.is_ok() {
@@ -307,16 +312,13 @@ impl Writer {
 
     /// Writes the group and tells everyone; if that fails, takes it back.
     fn write_group(&mut self) -> Result<(), AppendError> {
-        let result = if self.group.bytes.is_empty() { Ok(()) } else { self.write() };
-        let result = match result {
+        match if self.group.len == 0 { Ok(()) } else { self.write() } {
             Ok(()) => {
                 self.publish();
                 Ok(())
             }
             Err(error) => Err(self.take_back(&error)),
-        };
-        self.group.bytes.clear();
-        result
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -328,8 +330,14 @@ impl Writer {
             file.write_at(&zeros, unclean.start - self.segment.start)?;
             self.unclean = None;
         }
+        // The call at the front may go on in the next group.
+        let calls = self.group.done.iter().chain(self.calls.front());
+        let parts = calls
+            .map(|call| &call.appends.bytes[call.group.clone()])
+            .chain(self.group.padding.as_ref().map(|bytes| &bytes[..]));
+        let mut slices: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
         let start = log.host.clock.monotonic();
-        let result = file.write_at(&self.group.bytes, self.position - self.segment.start);
+        let result = file.write_slices_at(&mut slices, self.position - self.segment.start);
         log.stats.write_latency.record(log.host.clock.monotonic().saturating_sub(start));
         result
     }
@@ -337,7 +345,7 @@ impl Writer {
     fn publish(&mut self) {
         let (shared, group) = (&*self.shared, &mut self.group);
         let log = &shared.log;
-        let len = group.bytes.len() as u64;
+        let len = std::mem::take(&mut group.len);
         if len > 0 {
             add(&log.stats.writes, 1);
             add(&log.stats.appended_records, group.records);
@@ -371,7 +379,7 @@ impl Writer {
 
     fn take_back(&mut self, error: &io::Error) -> AppendError {
         let (shared, group) = (&*self.shared, &mut self.group);
-        let needed = group.bytes.len() as u64;
+        let needed = std::mem::take(&mut group.len);
         add(&shared.log.stats.write_errors, 1);
         let error = append_error(&self.segment.path, error, needed);
         tracing::error!(%error, "cannot write the log");

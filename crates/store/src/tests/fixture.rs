@@ -17,7 +17,7 @@ fn long_topic() -> String {
     format!("%RETRY%{}", "g".repeat(120))
 }
 
-fn messages() -> Vec<Draft> {
+fn messages() -> Vec<Draft<'static>> {
     let mut drafts = vec![
         draft("orders", 0, b"first", "KEYS\u{1}k1 k2\u{2}TAGS\u{1}TagA\u{2}UNIQ_KEY\u{1}id1\u{2}"),
         draft("orders", 1, b"", ""),
@@ -37,7 +37,7 @@ async fn write_fixture() {
     fs::create_dir_all(&dir).unwrap();
     let (store, _) = open(small(&dir));
     for draft in messages() {
-        let queue = store.queue(&draft.topic, draft.queue_id);
+        let queue = store.queue(&Topic::from_stored(&draft.topic), draft.queue_id);
         let append = Append { queue, draft, wait: Wait::Policy, joined: false };
         store.append(vec![append]).unwrap().await.remove(0).unwrap();
     }

@@ -95,7 +95,7 @@ fn what_a_start_finds_after_a_failed_sync_stays_there() {
         send(&store, "t", 0, b"0").await;
         let fault = Fault { operation: Operation::Sync, path_contains: format!("{:020}", 0), after: 0 };
         host.disk().plan(fault);
-        let batch = (1..9).map(|number| message(&store, "t", 0, &[number; 400], "")).collect();
+        let batch = (1..9).map(|number| message(&store, "t", 0, &[number; 400], "")).collect::<Vec<_>>();
         assert!(store.append(batch).unwrap().await.iter().all(Result::is_err));
     };
     let found = move |host: SimHost| async move {

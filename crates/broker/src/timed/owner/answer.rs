@@ -5,6 +5,7 @@ use crate::timed::look::{list, take_each, which};
 use crate::timed::mark::{self, Ending};
 use crate::timed::{Ask, TimerError};
 use std::io;
+use store::Appends;
 use store::timer::{Due, Index};
 
 impl Owner {
@@ -65,8 +66,9 @@ impl Owner {
             drop(reply.send(Ok(Vec::new())));
         } else {
             let mark = mark::append(&self.broker, &self.queue, &taken, Ending::Cancelled, keys);
+            let appends = Appends::from(vec![mark]);
             let started = Started { ended: taken, ending: Ending::Cancelled, lost: 0, reply: Some(reply) };
-            self.append(vec![mark], started);
+            self.append(appends, started);
         }
         Ok(())
     }

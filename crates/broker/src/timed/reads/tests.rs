@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use store::Appends;
 use store::timer::Due;
 
 /// A message of a topic; it lies at its time, and those before 1,000 are far back.
@@ -14,7 +15,7 @@ fn place(pending: &Pending) -> Place {
 fn batch(read: &ToRead, fits: usize) -> Batch {
     let mut ended = read.messages.clone();
     let rest = ended.split_off(fits.min(ended.len()));
-    Batch { appends: Vec::new(), ended, lost: 0, rest, failure: None }
+    Batch { appends: Appends::default(), ended, lost: 0, rest, failure: None }
 }
 
 fn times(messages: &[Pending]) -> Vec<i64> {
