@@ -10,7 +10,7 @@ use crate::{Broker, PublishError};
 use model::QueueId;
 use model::record::Place;
 use place::Drafts;
-use rt::{BoxFuture, Timestamp};
+use rt::BoxFuture;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,14 +127,13 @@ pub struct Publishing<'b> {
     drafts: Drafts,
     slots: Vec<Slot>,
     since: Duration,
-    now: Timestamp,
 }
 
 impl Publishing<'_> {
     /// Adds a send. What is wrong with it is its answer.
     pub fn add(&mut self, send: Publish<'_>) {
         let before = self.drafts.appends.len();
-        self.slots.push(match self.broker.plan(&send, self.now, &mut self.drafts) {
+        self.slots.push(match self.broker.plan(&send, &mut self.drafts) {
             Ok(Planned::Appends { queue_id, count, recall_handle }) => Slot::Stored { queue_id, count, recall_handle },
             Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
             Err(error) => {
@@ -174,10 +173,9 @@ impl Broker {
     pub fn publishing(self: &Arc<Self>, sends: usize, body_bytes: usize) -> Publishing<'_> {
         Publishing {
             broker: self,
-            drafts: Drafts::with_capacity(sends, body_bytes),
+            drafts: Drafts::new(self.now(), sends, body_bytes),
             slots: Vec::with_capacity(sends),
             since: self.host().clock.monotonic(),
-            now: self.now(),
         }
     }
 
@@ -215,8 +213,8 @@ impl Broker {
 
     async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
         self.create_topic_for(&send).await?;
-        let mut drafts = Drafts::default();
-        match self.plan(&send, self.now(), &mut drafts)? {
+        let mut drafts = Drafts::new(self.now(), 1, 0);
+        match self.plan(&send, &mut drafts)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
             Planned::Appends { queue_id, recall_handle, .. } => {
                 let places = self.store().append(drafts.appends)?.await;
@@ -226,12 +224,12 @@ impl Broker {
     }
 
     /// Checks a send and adds what is to be appended for it.
-    fn plan(&self, send: &Publish<'_>, now: Timestamp, drafts: &mut Drafts) -> Result<Planned, PublishError> {
+    fn plan(&self, send: &Publish<'_>, drafts: &mut Drafts) -> Result<Planned, PublishError> {
         self.check_room()?;
-        let Some(target) = self.redirect(send)? else { return Ok(Planned::NeedsTopic) };
+        let Some(target) = self.redirect(send, drafts)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
-                let is_timed = self.draft(send, part, &target, false, now, drafts)?;
+                let is_timed = self.draft(send, part, &target, false, drafts)?;
                 let recall_handle = if is_timed { self.recall_handle(drafts) } else { None };
                 // Of a timed message the producer is told the queue that it is meant for.
                 Ok(Planned::Appends { queue_id: target.queue.id(), count: 1, recall_handle })
@@ -249,7 +247,7 @@ impl Broker {
                     return Err(PublishError::Batch { reason: "batches to retry topics are not allowed" });
                 }
                 for (i, part) in parts.iter().enumerate() {
-                    self.draft(send, part, &target, i + 1 < parts.len(), now, drafts)?;
+                    self.draft(send, part, &target, i + 1 < parts.len(), drafts)?;
                 }
                 Ok(Planned::Appends { queue_id: target.queue.id(), count: parts.len(), recall_handle: None })
             }

@@ -89,17 +89,48 @@ pub fn is_spent(name: &str) -> bool {
     [DELAY, WAIT, CLUSTER].contains(&name) || TIMER_ASKED.contains(&name) || TIMER_NOTED.contains(&name)
 }
 
+/// The properties that a message is found and filtered by; of equal names the last counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Labels<'a> {
+    /// [`TAGS`].
+    pub tags: Option<&'a str>,
+    /// [`KEYS`].
+    pub keys: Option<&'a str>,
+    /// [`UNIQ_KEY`].
+    pub unique_key: Option<&'a str>,
+}
+
+impl<'a> Labels<'a> {
+    /// The labels in a properties text.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        let mut labels = Self::default();
+        iter(text).for_each(|(name, value)| labels.note(name, value));
+        labels
+    }
+
+    /// Notes a property if it is a label.
+    pub fn note(&mut self, name: &str, value: &'a str) {
+        match name {
+            TAGS => self.tags = Some(value),
+            KEYS => self.keys = Some(value),
+            UNIQ_KEY => self.unique_key = Some(value),
+            _ => {}
+        }
+    }
+}
+
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
     // Every message that is sent is read by this a few times.
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            let name_end = next_end(text.as_bytes(), at, true);
+            let name_end = next_end(text.as_bytes(), at, NAME_END);
             let (name, ended_by) = (text.get(at..name_end)?, text.as_bytes().get(name_end)?);
             at = name_end + 1;
             if *ended_by == NAME_END {
-                let value_end = next_end(text.as_bytes(), at, false);
+                let value_end = next_end(text.as_bytes(), at, VALUE_END);
                 let value = text.get(at..value_end)?;
                 at = value_end + 1;
                 return Some((name, value));
@@ -108,28 +139,30 @@ pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Where the next value end stands, or name end if that is wanted too; the length when there is none. Names and values
-/// are short, so eight bytes at a time are faster than wider steps.
+/// Where the next value end stands, or `end` if that comes first; the length when there is none. Names and values are
+/// short, so eight bytes at a time are faster than wider steps.
 #[inline(always)]
-fn next_end(bytes: &[u8], from: usize, of_names: bool) -> usize {
+fn next_end(bytes: &[u8], from: usize, end: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
+    const _: () = assert!(NAME_END < VALUE_END, "one comparison finds both");
+    let is_end = |byte: u8| byte == VALUE_END || byte == end;
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
-        // High bits at the bytes that are `byte`; only the lowest one is certain.
-        let hits = |byte: u8| {
-            let zeros = word ^ (ONES * u64::from(byte));
-            zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
-        };
-        let hits = hits(VALUE_END) | if of_names { hits(NAME_END) } else { 0 };
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+        // High bits at the bytes up to `VALUE_END`; only the lowest one is certain.
+        let low = word.wrapping_sub(ONES * u64::from(VALUE_END + 1)) & !word & (ONES << 7);
+        if low == 0 {
+            at += 8;
+            continue;
         }
-        at += 8;
+        at += (low.trailing_zeros() / 8) as usize;
+        if is_end(bytes[at]) {
+            return at;
+        }
+        at += 1;
     }
-    let is_end = |byte: &u8| *byte == VALUE_END || of_names && *byte == NAME_END;
     let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(is_end).unwrap_or(rest.len())
+    at + rest.iter().position(|byte| is_end(*byte)).unwrap_or(rest.len())
 }
 
 /// The value of a property; the last one wins where a name stands twice.
@@ -137,7 +170,7 @@ fn next_end(bytes: &[u8], from: usize, of_names: bool) -> usize {
 pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (mut found, mut at) = (None, 0);
     while at < text.len() {
-        let end = next_end(text.as_bytes(), at, false);
+        let end = next_end(text.as_bytes(), at, VALUE_END);
         let value = text.get(at..end)?.strip_prefix(name).and_then(|rest| rest.strip_prefix(char::from(NAME_END)));
         found = value.or(found);
         at = end + 1;
@@ -209,7 +242,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_part_by_part(text in "[a-c\u{1}\u{2}é]{0,40}") {
+        fn any_text_is_read_part_by_part(text in "[a-c\u{0}\u{1}\u{2}\u{3}é]{0,40}") {
             let expected: Vec<_> = text.split('\u{2}').filter_map(|part| part.split_once('\u{1}')).collect();
             prop_assert_eq!(iter(&text).collect::<Vec<_>>(), expected);
             let expected = iter(&text).filter(|(name, _)| *name == "a").last().map(|(_, value)| value);

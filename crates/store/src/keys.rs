@@ -1,9 +1,10 @@
 //! What of a message is indexed beside its place: the hash of its tags, and a hash for each of its keys.
 
-use model::{java_hash, properties};
+use model::java_hash;
+use model::properties::Labels;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What the index keeps of a message's properties. Made from a draft when it is written and from a record when the
+/// What the index keeps of a message's labels. Made from a draft when it is written and from a record when the
 /// index is rebuilt, by the same function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
@@ -14,17 +15,11 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
-    /// The digest of a message of a topic with these properties.
-    pub(crate) fn of(topic: &str, text: &str) -> Self {
-        let mut digest = Self::default();
-        for (name, value) in properties::iter(text) {
-            match name {
-                properties::TAGS => digest.tag_hash = java_hash(value),
-                properties::UNIQ_KEY => digest.push(topic, value),
-                properties::KEYS => words(value).for_each(|word| digest.push(topic, word)),
-                _ => {}
-            }
-        }
+    /// The digest of a message of a topic with these labels.
+    pub(crate) fn of(topic: &str, labels: &Labels<'_>) -> Self {
+        let mut digest = Self { tag_hash: labels.tags.map_or(0, java_hash), ..Self::default() };
+        let words = labels.keys.into_iter().flat_map(words);
+        labels.unique_key.into_iter().chain(words).for_each(|key| digest.push(topic, key));
         digest
     }
 
@@ -70,11 +65,12 @@ mod tests {
 
     #[test]
     fn a_digest_has_tags_and_every_key() {
-        let digest = Digest::of("t", "KEYS\u{1}a  b c\u{2}TAGS\u{1}TagA\u{2}UNIQ_KEY\u{1}u\u{2}");
+        let of = |text: &str| Digest::of("t", &Labels::of(text));
+        let digest = of("KEYS\u{1}a  b c\u{2}TAGS\u{1}TagA\u{2}UNIQ_KEY\u{1}u\u{2}");
         assert_eq!(digest.tag_hash, 2598919);
-        let expected = ["a", "b", "c", "u"].map(|key| key_hash("t", key));
+        let expected = ["u", "a", "b", "c"].map(|key| key_hash("t", key));
         assert_eq!(digest.keys().collect::<Vec<_>>(), expected);
-        assert_eq!(Digest::of("t", "other\u{1}x\u{2}"), Digest::default());
+        assert_eq!(of("other\u{1}x\u{2}"), Digest::default());
     }
 
     #[test]

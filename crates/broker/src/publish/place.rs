@@ -3,6 +3,7 @@
 use super::redirect::{Target, Wish};
 use super::{BatchPart, Publish};
 use crate::timed::when::When;
+use crate::topic::TopicState;
 use crate::{Broker, PublishError};
 use model::properties;
 use model::record::{Draft, body_crc};
@@ -12,17 +13,28 @@ use std::sync::Arc;
 use store::{Append, Appends, Flush, Wait};
 
 /// What is to be appended, and room in which properties are put together.
-#[derive(Default)]
 pub(super) struct Drafts {
     pub(super) appends: Appends,
+    now: Timestamp,
+    /// The topic of the last send, which is that of most others too.
+    topic: Option<Arc<TopicState>>,
     /// Properties of the last message as they are stored.
     properties: String,
 }
 
 impl Drafts {
     /// Room for so many messages, whose bodies have so many bytes together.
-    pub(super) fn with_capacity(messages: usize, body_bytes: usize) -> Self {
-        Self { appends: Appends::with_capacity(messages, body_bytes), properties: String::new() }
+    pub(super) fn new(now: Timestamp, messages: usize, body_bytes: usize) -> Self {
+        let appends = Appends::with_capacity(messages, body_bytes);
+        Self { appends, now, topic: None, properties: String::new() }
+    }
+
+    /// The topic of this name. Sends that come together see it as the first of them does.
+    pub(super) fn topic(&mut self, broker: &Broker, name: &str) -> Option<&Arc<TopicState>> {
+        if self.topic.as_ref().is_none_or(|topic| topic.config.topic.as_str() != name) {
+            self.topic = broker.topics().get(name);
+        }
+        self.topic.as_ref()
     }
 }
 
@@ -40,7 +52,6 @@ impl Broker {
         part: &BatchPart<'_>,
         target: &Target,
         joined: bool,
-        now: Timestamp,
         drafts: &mut Drafts,
     ) -> Result<bool, PublishError> {
         let max = self.message_bytes_max();
@@ -52,7 +63,7 @@ impl Broker {
         let when = match target.is_dead_letter {
             // A dead letter has waited enough.
             true => None,
-            false => wish.asked.when(now.0, self.timer_delay_max())?,
+            false => wish.asked.when(drafts.now.0, self.timer_delay_max())?,
         };
         let text = &mut drafts.properties;
         self.put_properties(text, &part.properties, target, when);
@@ -60,10 +71,15 @@ impl Broker {
         if text.len() > max {
             return Err(PublishError::PropertiesTooLong { len: text.len(), max });
         }
+        // What waits for its time is as safe as the topic that it is meant for.
+        let wait = match target.queue.flush() {
+            Flush::Sync if wish.waits => Wait::Synced,
+            _ => Wait::Written,
+        };
         let timer_queue = when.map(|_| self.timer_queue()).transpose()?;
         let queue = timer_queue.as_ref().unwrap_or(&target.queue);
         let draft = Draft {
-            topic: queue.topic().as_str().into(),
+            topic: Cow::Borrowed(queue.topic().as_str()),
             queue_id: queue.id(),
             flag: part.flag,
             sys_flag: send.sys_flag,
@@ -76,12 +92,7 @@ impl Broker {
             body_crc: body_crc(&part.body),
             properties: Cow::Borrowed(text),
         };
-        // What waits for its time is as safe as the topic that it is meant for.
-        let wait = match target.queue.flush() {
-            Flush::Sync if wish.waits => Wait::Synced,
-            _ => Wait::Written,
-        };
-        drafts.appends.push(Append { queue: Arc::clone(queue), draft, wait, joined });
+        drafts.appends.push_labelled(Append { queue: Arc::clone(queue), draft, wait, joined }, &wish.labels);
         Ok(when.is_some())
     }
 

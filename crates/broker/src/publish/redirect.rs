@@ -1,16 +1,19 @@
 //! Where a message goes: its own topic, or the one that its retries, its delay or its death demand.
 
+use super::place::Drafts;
 use super::{Content, Publish};
 use crate::timed::when::Asked;
 use crate::topic::TopicState;
 use crate::{Broker, PublishError};
-use model::{Group, Topic, permission, properties, system};
+use model::properties::{self, Labels};
+use model::{Group, Topic, permission, system};
 use std::sync::Arc;
 use store::Queue;
 
 /// What the properties of a message ask of the broker.
 pub(super) struct Wish<'a> {
     pub(super) asked: Asked<'a>,
+    pub(super) labels: Labels<'a>,
     /// Whether the producer waits until the message is as safe as its topic promises.
     pub(super) waits: bool,
     unsupported: Option<&'static str>,
@@ -31,14 +34,17 @@ impl Target {
 impl<'a> Wish<'a> {
     /// Reads the properties in one pass.
     pub(super) fn of(text: &'a str) -> Self {
-        let mut wish = Self { asked: Asked::default(), waits: true, unsupported: None };
+        let mut wish = Self { asked: Asked::default(), labels: Labels::default(), waits: true, unsupported: None };
         for (name, value) in properties::iter(text) {
             match name {
                 properties::WAIT => wish.waits = !value.eq_ignore_ascii_case("false"),
                 properties::TRANSACTION_PREPARED if value.eq_ignore_ascii_case("true") => {
                     wish.unsupported = Some("transaction");
                 }
-                _ => wish.asked.note(name, value),
+                _ => {
+                    wish.labels.note(name, value);
+                    wish.asked.note(name, value);
+                }
             }
         }
         wish
@@ -54,12 +60,12 @@ impl<'a> Wish<'a> {
 
 impl Broker {
     /// The queue that a send is for; `None` if its topic must be created first.
-    pub(super) fn redirect(&self, send: &Publish<'_>) -> Result<Option<Target>, PublishError> {
+    pub(super) fn redirect(&self, send: &Publish<'_>, drafts: &mut Drafts) -> Result<Option<Target>, PublishError> {
         if system::is_closed_to_clients(&send.topic) {
             return Err(PublishError::SystemTopic { topic: send.topic.to_string() });
         }
-        let Some(topic) = self.topics().get(&send.topic) else { return Ok(None) };
-        self.check_quota(&topic, send)?;
+        let Some(topic) = drafts.topic(self, &send.topic) else { return Ok(None) };
+        self.check_quota(topic, send)?;
         if let Some(group) = topic.config.topic.retry_group()
             && self.is_exhausted(&group, send)?
         {
@@ -70,7 +76,7 @@ impl Broker {
         if topic.config.order && !permission::is_writable(self.permission()) {
             return Err(PublishError::BrokerForbidden { permission: self.permission() });
         }
-        target(&topic, send.queue_id, false).map(Some)
+        target(topic, send.queue_id, false).map(Some)
     }
 
     fn check_quota(&self, topic: &TopicState, send: &Publish<'_>) -> Result<(), PublishError> {

@@ -3,7 +3,7 @@
 use super::entry::{self, HEADER_LEN};
 use crate::keys::Digest;
 use crate::{AppendError, Queue};
-use model::properties;
+use model::properties::{self, Labels};
 use model::record::Draft;
 use std::sync::Arc;
 
@@ -75,6 +75,18 @@ impl Appends {
 
     /// Adds a message. One that is too large has the whole call refused.
     pub fn push(&mut self, append: Append<'_>) {
+        let digest = Digest::of(&append.draft.topic, &Labels::of(&append.draft.properties));
+        self.add(append, digest);
+    }
+
+    /// The same for a message whose labels were read already.
+    pub fn push_labelled(&mut self, append: Append<'_>, labels: &Labels<'_>) {
+        debug_assert_eq!(*labels, Labels::of(&append.draft.properties));
+        let digest = Digest::of(&append.draft.topic, labels);
+        self.add(append, digest);
+    }
+
+    fn add(&mut self, append: Append<'_>, digest: Digest) {
         let Append { queue, draft, wait, joined } = append;
         debug_assert_eq!((&*draft.topic, draft.queue_id), (queue.topic().as_str(), queue.id()));
         let len = draft.encoded_len();
@@ -84,7 +96,6 @@ impl Appends {
             return;
         }
         entry::put_draft(&mut self.bytes, &draft);
-        let digest = Digest::of(&draft.topic, &draft.properties);
         self.items.push(Item { queue, digest, record_len: len as u32, wait, joined });
     }
 

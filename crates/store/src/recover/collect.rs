@@ -6,6 +6,7 @@ use crate::index::{Key, Spot};
 use crate::keys::Digest;
 use crate::run::read::Run;
 use crate::run::write::RunWriter;
+use model::properties::Labels;
 use model::record::Record;
 use model::{PhysicalOffset, QueueId, Topic};
 use rt::Disk;
@@ -137,7 +138,7 @@ fn twice(row: &Row) -> Damage {
 
 impl Visit for Collector<'_> {
     fn record(&mut self, record: &Record<'_>) {
-        let digest = Digest::of(record.topic, record.properties);
+        let digest = Digest::of(record.topic, &Labels::of(record.properties));
         let physical = record.physical_offset.0;
         let spot = Spot {
             physical,
