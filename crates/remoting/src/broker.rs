@@ -45,18 +45,24 @@ impl BrokerDoor {
 }
 
 /// Appends an answer to what a connection sends, unless nobody waits for it.
-fn answer(connection: &Connection, frame: &RawFrame, header: &Header<'_>, reply: &Reply) {
+fn answer(connection: &Connection, frame: &RawFrame<'_>, header: &Header<'_>, reply: &Reply) {
     if !header.is_one_way() {
         connection.send(|out| reply.write(out, frame.encoding, header.opaque));
     }
 }
 
 impl Door for BrokerDoor {
-    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work) {
+    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, work: &mut Work) {
         self.serve(connection, &requests, None, work);
     }
 
-    fn call_too_fast(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, wait: Duration, work: &mut Work) {
+    fn call_too_fast(
+        &self,
+        connection: &Arc<Connection>,
+        requests: Vec<RawFrame<'_>>,
+        wait: Duration,
+        work: &mut Work,
+    ) {
         self.serve(connection, &requests, Some(wait), work);
     }
 
@@ -67,7 +73,7 @@ impl Door for BrokerDoor {
 
 impl BrokerDoor {
     /// `wait`: the client is too fast, and its sends are refused until then.
-    fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame], wait: Option<Duration>, work: &mut Work) {
+    fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame<'_>], wait: Option<Duration>, work: &mut Work) {
         let mut sends = None;
         let mut spare = Spare::default();
         for frame in requests {

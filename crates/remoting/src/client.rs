@@ -67,7 +67,7 @@ struct Inner {
 struct NoDoor;
 
 impl Door for NoDoor {
-    fn call(&self, _: &Arc<Connection>, _: Vec<RawFrame>, _: &mut Work) {}
+    fn call(&self, _: &Arc<Connection>, _: Vec<RawFrame<'_>>, _: &mut Work) {}
 
     fn closed(&self, _: &Arc<Connection>) {}
 }
@@ -208,7 +208,7 @@ mod tests {
     struct Dropping(AtomicUsize);
 
     impl Door for Dropping {
-        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
             for frame in requests {
                 if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
                     connection.close();

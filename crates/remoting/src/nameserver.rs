@@ -159,8 +159,8 @@ impl NameServer {
         })
     }
 
-    fn serve(&self, connection: &Arc<Connection>, frame: &RawFrame, header: &Header<'_>, work: &mut Work) {
-        let outcome = self.dispatch(connection, header, &frame.body).unwrap_or_else(Outcome::Now);
+    fn serve(&self, connection: &Arc<Connection>, frame: &RawFrame<'_>, header: &Header<'_>, work: &mut Work) {
+        let outcome = self.dispatch(connection, header, frame.body).unwrap_or_else(Outcome::Now);
         let (is_one_way, encoding, opaque) = (header.is_one_way(), frame.encoding, header.opaque);
         let answer = move |connection: &Connection, reply: &Reply| {
             if !is_one_way {
@@ -215,7 +215,7 @@ fn with_json<T: serde::Serialize + ?Sized>(header: &Header<'_>, body: &T) -> Rep
 }
 
 impl Door for NameServer {
-    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work) {
+    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, work: &mut Work) {
         for frame in &requests {
             match Header::parse(frame) {
                 Ok(header) if header.is_response() => {}

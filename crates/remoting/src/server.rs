@@ -31,11 +31,17 @@ use wire::remoting::frame::{Limits, RawFrame};
 /// What a role answers. One value serves all connections of a listener.
 pub trait Door: Send + Sync + 'static {
     /// Takes the requests that one read brought, in order. What cannot be answered at once is pushed to `work`.
-    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, work: &mut Work);
+    fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, work: &mut Work);
 
     /// The same for requests that are too much for the rates of the connection: what a client may be expected to send again
     /// after `wait` can be refused.
-    fn call_too_fast(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, wait: Duration, work: &mut Work) {
+    fn call_too_fast(
+        &self,
+        connection: &Arc<Connection>,
+        requests: Vec<RawFrame<'_>>,
+        wait: Duration,
+        work: &mut Work,
+    ) {
         let _ = wait;
         self.call(connection, requests, work);
     }
@@ -237,7 +243,7 @@ mod tests {
     struct Broken(AtomicBool);
 
     impl Door for Broken {
-        fn call(&self, _: &Arc<Connection>, _: Vec<RawFrame>, _: &mut Work) {
+        fn call(&self, _: &Arc<Connection>, _: Vec<RawFrame<'_>>, _: &mut Work) {
             panic!("a bug");
         }
 
@@ -251,7 +257,7 @@ mod tests {
     struct Generous(parking_lot::Mutex<Option<Arc<Connection>>>);
 
     impl Door for Generous {
-        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
             *self.0.lock() = Some(Arc::clone(connection));
             requests.iter().for_each(|_| connection.send(|out| out.resize(out.len() + connection.answer_bytes(), 0)));
         }

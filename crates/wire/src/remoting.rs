@@ -27,6 +27,6 @@ pub mod writer;
 
 pub use code::{Language, RequestCode, ResponseCode, VERSION};
 pub use field::{FieldError, FieldSink};
-pub use frame::{Encoding, FrameError, Limits, RawFrame};
+pub use frame::{Encoding, FrameError, Limits, OwnedFrame, RawFrame};
 pub use header::{Fields, Header, HeaderError, Spare};
 pub use writer::{FrameWriter, Name};

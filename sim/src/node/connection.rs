@@ -1,13 +1,13 @@
 //! A client's connection to a node: one request after the other, in frames.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use rt::{Host, Stream};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wire::remoting::{Encoding, FrameWriter, Header, Limits, RawFrame, RequestCode, ResponseCode, frame};
+use wire::remoting::{Encoding, FrameWriter, Header, Limits, OwnedFrame, RawFrame, RequestCode, ResponseCode, frame};
 
 /// How long a client waits for an answer, the time that a pull is allowed to wait included.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ impl Connection {
             self.stream.write_all(&out).await?;
             loop {
                 let frame = self.next_frame().await?;
-                if let Some(answer) = answer_to(opaque, &frame)? {
+                if let Some(answer) = answer_to(opaque, &frame.get())? {
                     return Ok(answer);
                 }
             }
@@ -66,10 +66,13 @@ impl Connection {
         answered.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn next_frame(&mut self) -> io::Result<RawFrame> {
+    async fn next_frame(&mut self) -> io::Result<OwnedFrame> {
         loop {
-            let cut = frame::split(&mut self.received, &Limits::default());
-            if let Some(frame) = cut.map_err(io::Error::other)? {
+            let mut rest = &self.received[..];
+            let cut = frame::split(&mut rest, &Limits::default()).map_err(io::Error::other)?;
+            let (cut, left) = (cut.map(|frame| frame.to_owned()), rest.len());
+            self.received.advance(self.received.len() - left);
+            if let Some(frame) = cut {
                 return Ok(frame);
             }
             if self.stream.read_buf(&mut self.received).await? == 0 {
@@ -80,7 +83,7 @@ impl Connection {
 }
 
 /// The answer to one request; `None` for other frames, such as notices.
-fn answer_to(opaque: i32, frame: &RawFrame) -> io::Result<Option<Answer>> {
+fn answer_to(opaque: i32, frame: &RawFrame<'_>) -> io::Result<Option<Answer>> {
     let header = Header::parse(frame).map_err(io::Error::other)?;
     if !header.is_response() || header.opaque != opaque {
         return Ok(None);
@@ -89,6 +92,6 @@ fn answer_to(opaque: i32, frame: &RawFrame) -> io::Result<Option<Answer>> {
         code: header.response_code(),
         remark: header.remark.as_deref().unwrap_or_default().to_owned(),
         fields: header.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        body: frame.body.clone(),
+        body: Bytes::copy_from_slice(frame.body),
     }))
 }

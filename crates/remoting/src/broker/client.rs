@@ -19,7 +19,7 @@ use wire::remoting::loose_json::{Dialect, from_slice, to_vec};
 use wire::remoting::{Language, ResponseCode, body, request};
 
 pub(super) async fn heartbeat(request: &Request, header: &Header<'_>) -> Outcome {
-    let data: HeartbeatData = from_slice(&request.frame.body)?;
+    let data: HeartbeatData = from_slice(request.body())?;
     let broker = &request.broker;
     let member = Member {
         client_id: data.client_id.clone(),
@@ -125,7 +125,7 @@ pub(super) fn members(request: &Request, header: &Header<'_>) -> Outcome {
 }
 
 pub(super) fn check_config(request: &Request) -> Outcome {
-    let ask: CheckClient = from_slice(&request.frame.body)?;
+    let ask: CheckClient = from_slice(request.body())?;
     let data = ask.subscription_data;
     match TagFilter::parse_typed(data.expression_type.as_deref(), &data.sub_string) {
         Ok(_) => Ok(Reply::ok()),
@@ -147,7 +147,7 @@ pub(super) async fn send_back(request: &Request, header: &Header<'_>) -> Outcome
 }
 
 pub(super) async fn lock(request: &Request) -> Outcome {
-    let ask: LockBatch = from_slice(&request.frame.body)?;
+    let ask: LockBatch = from_slice(request.body())?;
     let group = Group::from_stored(&ask.consumer_group);
     let queues = ask.mq_set.iter().map(place).collect();
     let held = request.broker.lock_queues(&group, request.connection.id(), &ask.client_id, queues).await?;
@@ -157,7 +157,7 @@ pub(super) async fn lock(request: &Request) -> Outcome {
 }
 
 pub(super) fn unlock(request: &Request) -> Outcome {
-    let ask: LockBatch = from_slice(&request.frame.body)?;
+    let ask: LockBatch = from_slice(request.body())?;
     let group = Group::from_stored(&ask.consumer_group);
     request.broker.unlock_queues(&group, &ask.client_id, ask.mq_set.iter().map(place).collect());
     Ok(Reply::ok())

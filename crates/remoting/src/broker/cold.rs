@@ -20,7 +20,7 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
 }
 
 pub(super) fn limit(request: &Request) -> Outcome {
-    let text = String::from_utf8_lossy(&request.frame.body);
+    let text = String::from_utf8_lossy(request.body());
     let group = text.split('=').next().unwrap_or_default().trim();
     let remark = format!(
         "cold reads have no threshold for group '{group}' here; bound it by its attribute quota.bytes-per-second, or all \

@@ -77,7 +77,7 @@ pub(super) fn get(request: &Request, _: &Header<'_>) -> Outcome {
 
 /// All of the changes or none. An empty value takes an earlier change back.
 pub(super) async fn update(request: &Request) -> Outcome {
-    let pairs = properties::read(&request.frame.body)?;
+    let pairs = properties::read(request.body())?;
     let change = |(key, value): &(String, String)| change(&request.broker, key, value);
     let changes = pairs.iter().map(change).collect::<Result<Vec<_>, _>>()?;
     request.broker.change_settings(&changes).await?;

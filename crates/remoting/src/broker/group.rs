@@ -70,11 +70,11 @@ fn group_config(body: SubscriptionGroupConfig, known: Option<&GroupConfig>) -> R
 }
 
 pub(super) async fn create(request: &Request) -> Outcome {
-    put(request, vec![from_slice(&request.frame.body)?]).await
+    put(request, vec![from_slice(request.body())?]).await
 }
 
 pub(super) async fn create_list(request: &Request) -> Outcome {
-    let list: SubscriptionGroupList = from_slice(&request.frame.body)?;
+    let list: SubscriptionGroupList = from_slice(request.body())?;
     put(request, list.group_config_list).await
 }
 
@@ -239,7 +239,7 @@ pub(super) fn time_span(request: &Request, header: &Header<'_>) -> Outcome {
 
 /// How the members of a group are to ask for messages of a topic. They pull, as long as nothing else is built.
 pub(super) fn request_mode(request: &Request) -> Outcome {
-    let ask: MessageRequestMode = from_slice(&request.frame.body)?;
+    let ask: MessageRequestMode = from_slice(request.body())?;
     let topic = Topic::from_stored(&ask.topic);
     if topic.retry_group().is_some() {
         return Err(Reply::error(ResponseCode::NO_PERMISSION, "retry topic is not allowed to set mode"));

@@ -28,7 +28,7 @@ struct Asker {
 pub(super) fn pull(
     broker: &Arc<Broker>,
     connection: &Arc<Connection>,
-    frame: &RawFrame,
+    frame: &RawFrame<'_>,
     header: &Header<'_>,
     work: &mut Work,
 ) {

@@ -20,7 +20,7 @@ pub(super) async fn respond(request: &Request, header: &Header<'_>) -> Outcome {
     let part = BatchPart {
         flag: send.flag,
         properties: Cow::Owned(text.to_owned()),
-        body: Cow::Owned(request.frame.body.to_vec()),
+        body: Cow::Owned(request.body().to_vec()),
     };
     let publish = Publish {
         topic: Cow::Owned(send.topic.to_owned()),

@@ -44,7 +44,7 @@ struct Asker {
 
 impl<'b> Sends<'b> {
     /// Room for the sends among these requests.
-    pub(super) fn new(broker: &'b Arc<Broker>, requests: &[RawFrame]) -> Self {
+    pub(super) fn new(broker: &'b Arc<Broker>, requests: &[RawFrame<'_>]) -> Self {
         let count = requests.len();
         let (askers, unique_keys) = (Vec::with_capacity(count), String::with_capacity(count * UNIQUE_KEY_USUAL));
         let body_bytes = requests.iter().map(|frame| frame.body.len()).sum();
@@ -54,7 +54,7 @@ impl<'b> Sends<'b> {
     /// Decodes one send and hands it on; an error is what is wrong with it, as the answer to it.
     pub(super) fn add(
         &mut self,
-        frame: &RawFrame,
+        frame: &RawFrame<'_>,
         header: &Header<'_>,
         connection: &Connection,
     ) -> Result<(), Box<Reply>> {
@@ -66,14 +66,14 @@ impl<'b> Sends<'b> {
         let is_batch = send.batch.unwrap_or(false) || header.request_code() == RequestCode::SEND_BATCH_MESSAGE;
         let keys_start = self.unique_keys.len();
         let content = match is_batch {
-            true => batch_content(&frame.body, &mut self.unique_keys)?,
+            true => batch_content(frame.body, &mut self.unique_keys)?,
             false => {
                 let text = send.properties.unwrap_or("");
                 self.unique_keys.push_str(properties::get(text, properties::UNIQ_KEY).unwrap_or(""));
                 Content::Single(BatchPart {
                     flag: send.flag,
                     properties: Cow::Borrowed(text),
-                    body: Cow::Borrowed(&frame.body),
+                    body: Cow::Borrowed(frame.body),
                 })
             }
         };

@@ -8,7 +8,7 @@ use crate::reply::Reply;
 use crate::server::{Connection, Work};
 use ::broker::{AdminTurn, Broker};
 use std::sync::Arc;
-use wire::remoting::frame::RawFrame;
+use wire::remoting::frame::{OwnedFrame, RawFrame};
 use wire::remoting::header::Header;
 use wire::remoting::{RequestCode as Code, ResponseCode};
 
@@ -17,7 +17,13 @@ use wire::remoting::{RequestCode as Code, ResponseCode};
 pub(super) struct Request {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Arc<Connection>,
-    pub(super) frame: RawFrame,
+    frame: OwnedFrame,
+}
+
+impl Request {
+    pub(super) fn body(&self) -> &[u8] {
+        self.frame.get().body
+    }
 }
 
 /// A reply, or the reply that says what is wrong.
@@ -26,27 +32,28 @@ pub(super) type Outcome = Result<Reply, Reply>;
 pub(super) fn dispatch(
     broker: &Arc<Broker>,
     connection: &Arc<Connection>,
-    frame: &RawFrame,
+    frame: &RawFrame<'_>,
     header: &Header<'_>,
     work: &mut Work,
 ) {
-    let bytes = frame.header.len() + frame.body.len();
-    let request = Request { broker: Arc::clone(broker), connection: Arc::clone(connection), frame: frame.clone() };
     if header.request_code() == Code::UPDATE_CONSUMER_OFFSET && header.is_one_way() {
         // Commits come with every batch that is consumed; nobody waits for this one.
         return offset::commit_one_way(broker, connection, header);
     }
+    let bytes = frame.header.len() + frame.body.len();
+    let request = Request { broker: Arc::clone(broker), connection: Arc::clone(connection), frame: frame.to_owned() };
     work.push(
         bytes,
         Box::pin(async move {
             // The header is decoded again rather than copied: what comes here is rare.
-            let Ok(header) = Header::parse(&request.frame) else { return };
+            let frame = request.frame.get();
+            let Ok(header) = Header::parse(&frame) else { return };
             let reply = handle(&request, &header).await.unwrap_or_else(|refusal| {
             let (peer, code) = (request.connection.peer(), header.request_code());
             tracing::debug!(%peer, %code, answer = %refusal.code, remark = refusal.remark.as_deref(), "a request is refused");
             refusal
         });
-            answer(&request.connection, &request.frame, &header, &reply);
+            answer(&request.connection, &frame, &header, &reply);
         }),
     );
 }
@@ -74,7 +81,7 @@ async fn handle(request: &Request, header: &Header<'_>) -> Outcome {
 /// have gone.
 async fn off_the_way(request: &Request, look: Look, turn: AdminTurn) -> Outcome {
     let owned = request.clone();
-    let run = move || match Header::parse(&owned.frame) {
+    let run = move || match Header::parse(&owned.frame.get()) {
         Ok(header) => look(&owned, &header),
         Err(error) => Err(Reply::error(ResponseCode::SYSTEM_ERROR, error)),
     };

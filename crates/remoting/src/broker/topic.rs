@@ -83,7 +83,7 @@ pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
 
 /// Stores topics one after the other, once all are known to be right.
 pub(super) async fn create_list(request: &Request) -> Outcome {
-    let list: TopicConfigList = from_slice(&request.frame.body)?;
+    let list: TopicConfigList = from_slice(request.body())?;
     let mut configs = Vec::with_capacity(list.topic_config_list.len());
     for topic in list.topic_config_list {
         let mut attributes = attributes_of(request, &topic.topic_name);

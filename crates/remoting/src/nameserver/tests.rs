@@ -292,7 +292,7 @@ type Asked = (i32, Vec<(String, String)>);
 struct Replica(Mutex<Vec<Asked>>);
 
 impl Door for Replica {
-    fn call(&self, _: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+    fn call(&self, _: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
         for frame in &requests {
             let header = Header::parse(frame).unwrap();
             let fields = header.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -6,7 +6,7 @@ use super::outbox::poll_write;
 use super::pace::{Pace, Rates};
 use super::tls::{Tls, accept_either};
 use super::{Door, Options};
-use bytes::BytesMut;
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use rt::{BoxFuture, Clock, Shutdown, Stream};
 use std::future::{Future, poll_fn};
@@ -19,10 +19,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use wire::remoting::frame::{FrameError, RawFrame, missing, split};
 use wire::remoting::header::{Header, HeaderError};
 
-/// Bytes asked of the socket at a time.
+/// Bytes of the read buffer; one request that is larger makes it so large.
 const READ_BYTES: usize = 128 << 10;
-/// Room left in the read buffer below which a new one is taken.
-const READ_BYTES_MIN: usize = 16 << 10;
 /// Reads between two turns of other connections on this thread.
 const READS_PER_TURN: usize = 4;
 /// Requests between two turns of others: a client that sends small ones without a pause must not hold up all others.
@@ -251,8 +249,9 @@ impl Drive<'_> {
         let (mut requests, mut excess) = (Vec::new(), Vec::new());
         let is_bounded = self.options.rates != Rates::default();
         let now = self.clock.monotonic();
+        let mut rest = &self.input[..];
         while requests.len() + excess.len() < requests_max
-            && let Some(frame) = split(&mut self.input, &self.options.limits)?
+            && let Some(frame) = split(&mut rest, &self.options.limits)?
         {
             if self.answer_to_us(&frame)? {
                 continue;
@@ -263,7 +262,7 @@ impl Drive<'_> {
                 false => requests.push(frame),
             }
         }
-        let (owed, count) = (self.pace.owed(now), requests.len() + excess.len());
+        let (owed, count, left) = (self.pace.owed(now), requests.len() + excess.len(), rest.len());
         let pause = match (requests.is_empty(), excess.is_empty()) {
             (_, false) => REFUSAL_PAUSE,
             (false, true) => owed.min(PAUSE_MAX),
@@ -278,6 +277,7 @@ impl Drive<'_> {
         if !excess.is_empty() {
             self.door.call_too_fast(self.connection, excess, owed, &mut self.work);
         }
+        self.input.advance(self.input.len() - left);
         Ok(count)
     }
 
@@ -290,7 +290,7 @@ impl Drive<'_> {
     }
 
     /// Whether a frame answers a question of ours; then it has been delivered.
-    fn answer_to_us(&self, frame: &RawFrame) -> Result<bool, Closed> {
+    fn answer_to_us(&self, frame: &RawFrame<'_>) -> Result<bool, Closed> {
         if !self.connection.has_calls() {
             return Ok(false);
         }
@@ -298,7 +298,7 @@ impl Drive<'_> {
         if !header.is_response() {
             return Ok(false);
         }
-        self.connection.answered(&header, frame.body.clone());
+        self.connection.answered(&header, Bytes::copy_from_slice(frame.body));
         Ok(true)
     }
 
@@ -335,9 +335,8 @@ impl Drive<'_> {
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, Closed> {
         let wanted = missing(&self.input, &self.options.limits)?.unwrap_or(0);
-        if self.input.capacity() - self.input.len() < READ_BYTES_MIN.max(wanted) {
-            self.input.reserve(READ_BYTES.max(wanted));
-        }
+        // What was dispatched is free again, so that this mostly moves the rest of a frame to the front.
+        self.input.reserve(READ_BYTES.saturating_sub(self.input.len()).max(wanted));
         // Dropping the future when it is not ready loses nothing: it holds no bytes.
         match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => {

@@ -166,10 +166,10 @@ mod tests {
     struct Echo;
 
     impl Door for Echo {
-        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame>, _: &mut Work) {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
             for frame in requests {
                 let opaque = Header::parse(&frame).unwrap().opaque;
-                let reply = Reply::ok().with_body(frame.body.clone());
+                let reply = Reply::ok().with_body(frame.body.to_vec());
                 connection.send(|out| reply.write(out, frame.encoding, opaque));
             }
         }

@@ -1,6 +1,6 @@
 //! Cutting a byte stream into frames.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use thiserror::Error;
 
 /// How a header is encoded; the top byte of the mark.
@@ -39,14 +39,38 @@ impl Default for Limits {
 }
 
 /// One frame: slices of the read buffer, nothing copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawFrame {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawFrame<'a> {
     /// How `header` is encoded.
     pub encoding: Encoding,
     /// The undecoded header.
-    pub header: Bytes,
+    pub header: &'a [u8],
     /// The body, possibly empty.
-    pub body: Bytes,
+    pub body: &'a [u8],
+}
+
+impl RawFrame<'_> {
+    /// The same frame with memory of its own.
+    pub fn to_owned(&self) -> OwnedFrame {
+        let (encoding, header_bytes) = (self.encoding, self.header.len());
+        OwnedFrame { encoding, header_bytes, bytes: [self.header, self.body].concat().into() }
+    }
+}
+
+/// A frame that outlives the read buffer; a clone shares its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedFrame {
+    encoding: Encoding,
+    header_bytes: usize,
+    bytes: Bytes,
+}
+
+impl OwnedFrame {
+    /// Header and body.
+    pub fn get(&self) -> RawFrame<'_> {
+        let (header, body) = self.bytes.split_at(self.header_bytes);
+        RawFrame { encoding: self.encoding, header, body }
+    }
 }
 
 /// Why a byte stream cannot be cut further; the connection is beyond repair.
@@ -94,13 +118,14 @@ const LENGTH_BYTES: usize = 4;
 const MARK_BYTES: usize = 4;
 const HEADER_BYTES_MASK: u32 = 0x00FF_FFFF;
 
-/// Takes the next whole frame off the front of `buf`; `None` when more bytes are needed.
+/// Takes the next whole frame off the front of `input`; `None` when more bytes are needed.
 ///
 /// A frame that breaks a limit is refused as soon as its first 8 bytes are here, before its body is buffered.
 ///
 /// # Errors
 /// [`FrameError`] when no further frame can be found in this stream.
-pub fn split(buf: &mut BytesMut, limits: &Limits) -> Result<Option<RawFrame>, FrameError> {
+pub fn split<'a>(input: &mut &'a [u8], limits: &Limits) -> Result<Option<RawFrame<'a>>, FrameError> {
+    let buf = *input;
     let Some(total) = total(buf, limits)? else { return Ok(None) };
     let Some(mark) = buf.get(LENGTH_BYTES..LENGTH_BYTES + MARK_BYTES) else { return Ok(None) };
     let mark = u32::from_be_bytes([mark[0], mark[1], mark[2], mark[3]]);
@@ -116,13 +141,10 @@ pub fn split(buf: &mut BytesMut, limits: &Limits) -> Result<Option<RawFrame>, Fr
     if header_bytes > limits.header_bytes_max {
         return Err(FrameError::HeaderTooLarge { bytes: header_bytes, limit: limits.header_bytes_max });
     }
-    if buf.len() < LENGTH_BYTES + total {
-        return Ok(None);
-    }
-    let mut frame = buf.split_to(LENGTH_BYTES + total);
-    frame.advance(LENGTH_BYTES + MARK_BYTES);
-    let header = frame.split_to(header_bytes).freeze();
-    Ok(Some(RawFrame { encoding, header, body: frame.freeze() }))
+    let Some((frame, rest)) = buf.split_at_checked(LENGTH_BYTES + total) else { return Ok(None) };
+    let (header, body) = frame[LENGTH_BYTES + MARK_BYTES..].split_at(header_bytes);
+    *input = rest;
+    Ok(Some(RawFrame { encoding, header, body }))
 }
 
 /// How many bytes the frame at the front of `buf` still lacks, so that a reader reserves once; `None` while its
@@ -156,9 +178,10 @@ mod tests {
 
     fn check(input: &[u8], expected: Result<Option<Parts<'_>>, FrameError>) {
         let limits = Limits { frame_bytes_max: 64, header_bytes_max: 16 };
-        let got = split(&mut BytesMut::from(input), &limits);
-        let got = got.as_ref().map(|f| f.as_ref().map(|f| (f.encoding, &f.header[..], &f.body[..])));
-        assert_eq!(got, expected.as_ref().map(|e| e.as_ref().copied()), "{input:?}");
+        let mut rest = input;
+        let got = split(&mut rest, &limits).map(|frame| frame.map(|frame| (frame.encoding, frame.header, frame.body)));
+        assert_eq!(got, expected, "{input:?}");
+        assert_eq!(rest.len(), if matches!(got, Ok(Some(_))) { 0 } else { input.len() }, "{input:?}");
     }
 
     #[test]
@@ -202,21 +225,24 @@ mod tests {
                 stream.extend_from_slice(header);
                 stream.extend_from_slice(body);
             }
-            let (mut buf, mut got) = (BytesMut::new(), Vec::new());
-            for chunk in stream.chunks(step) {
-                buf.extend_from_slice(chunk);
-                while let Some(frame) = split(&mut buf, &Limits::default()).expect("well formed") {
+            let (mut begin, mut got) = (0, Vec::new());
+            for end in (0..stream.len()).step_by(step).chain([stream.len()]) {
+                let mut rest = &stream[begin..end];
+                while let Some(frame) = split(&mut rest, &Limits::default()).expect("well formed") {
+                    let owned = frame.to_owned();
+                    prop_assert_eq!(owned.get(), frame);
                     got.push((frame.header.to_vec(), frame.body.to_vec()));
                 }
+                begin = end - rest.len();
             }
             prop_assert_eq!(got, frames);
-            prop_assert!(buf.is_empty());
+            prop_assert_eq!(begin, stream.len());
         }
 
         #[test]
         fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut buf = BytesMut::from(&noise[..]);
-            while let Ok(Some(_)) = split(&mut buf, &Limits::default()) {}
+            let mut rest = &noise[..];
+            while let Ok(Some(_)) = split(&mut rest, &Limits::default()) {}
         }
     }
 }

@@ -50,16 +50,16 @@ impl<'a> Header<'a> {
     ///
     /// # Errors
     /// [`HeaderError`] when it breaks its encoding or a bound.
-    pub fn parse(frame: &'a RawFrame) -> Result<Self, HeaderError> {
-        Self::parse_bytes(frame.encoding, &frame.header)
+    pub fn parse(frame: &RawFrame<'a>) -> Result<Self, HeaderError> {
+        Self::parse_bytes(frame.encoding, frame.header)
     }
 
     /// The same within memory of an earlier header, see [`Header::into_spare`].
     ///
     /// # Errors
     /// As [`Header::parse`].
-    pub fn parse_within(frame: &'a RawFrame, spare: Spare) -> Result<Self, HeaderError> {
-        Self::parse_bytes_within(frame.encoding, &frame.header, spare)
+    pub fn parse_within(frame: &RawFrame<'a>, spare: Spare) -> Result<Self, HeaderError> {
+        Self::parse_bytes_within(frame.encoding, frame.header, spare)
     }
 
     /// The memory of this header, for the next one.
