@@ -16,29 +16,33 @@ pub(crate) enum EscapeError {
 const ONES: u64 = u64::MAX / 255;
 const HIGHS: u64 = ONES << 7;
 
-/// High bits at the bytes of `word` that are `quote` or a backslash. Only the lowest one is certain: a borrow may set
-/// false ones above a true one.
+/// High bits at the bytes of `word` that are `quote` or a backslash, and maybe at others above the first of them and at
+/// those beyond ASCII.
+#[inline(always)]
+pub(crate) fn possible_hits(word: u64, quote: u8) -> u64 {
+    let zeros = |word: u64| word.wrapping_sub(ONES);
+    (zeros(word ^ (ONES * u64::from(quote))) | zeros(word ^ (ONES * u64::from(b'\\')))) & HIGHS
+}
+
+/// The same of which the lowest is certain: a borrow may set false ones above a true one.
 #[inline(always)]
 fn hits(word: u64, quote: u8) -> u64 {
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    zeros(word ^ (ONES * u64::from(quote))) | zeros(word ^ (ONES * u64::from(b'\\')))
+    possible_hits(word, quote) & !word
 }
 
 /// Index of the first `quote` or backslash at or after `from`, at least the length when there is none.
 #[inline(always)]
 pub(crate) fn special(bytes: &[u8], from: usize, quote: u8) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    let Some(mut rest) = bytes.get(from..) else { return from };
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
         let hits = hits(u64::from_le_bytes(*chunk), quote);
         if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+            return bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
         }
-        at += 8;
+        rest = after;
     }
-    while at < bytes.len() && bytes[at] != quote && bytes[at] != b'\\' {
-        at += 1;
-    }
-    at
+    let end = rest.iter().position(|&byte| byte == quote || byte == b'\\').unwrap_or(rest.len());
+    bytes.len() - rest.len() + end
 }
 
 /// Decodes the string that began at `start` and has its first escape at `escape`, appending it to `out`; gives the
@@ -55,7 +59,9 @@ pub(crate) fn unescape_into(
     loop {
         out.push_str(&text[plain..at]);
         // What separates properties, by far the most frequent escapes: \u0001 and \u0002.
-        if let Some([b'\\', b'u', b'0', b'0', b'0', digit @ b'0'..=b'9']) = bytes[at..].first_chunk::<6>() {
+        if let Some([begin @ .., b'0', digit @ b'0'..=b'9']) = bytes[at..].first_chunk::<6>()
+            && begin == b"\\u00"
+        {
             out.push(char::from(digit - b'0'));
             plain = at + 6;
         } else if bytes.get(at) == Some(&b'\\') {

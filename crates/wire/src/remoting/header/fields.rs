@@ -19,9 +19,10 @@ const LETTER_NAMES: &str = "abcdefghijklmnop";
 /// Extension fields; of equal names the last counts.
 #[derive(Clone, Default)]
 pub struct Fields<'a> {
-    text: &'a str,
-    decoded: String,
-    letters: [Span; LETTERS],
+    pub(super) text: &'a str,
+    /// Texts that held escapes, or all of them.
+    pub(super) decoded: String,
+    pub(super) letters: [Span; LETTERS],
     /// Name and value of the others, in the order sent.
     list: Vec<(Span, Span)>,
 }
@@ -60,10 +61,10 @@ impl Span {
 }
 
 impl<'a> Fields<'a> {
-    /// No fields yet, of a header with this text.
+    /// No fields yet, of a header with this text, in this memory.
     #[inline]
-    pub(super) fn of(text: &'a str, list: Vec<(Span, Span)>) -> Self {
-        Self { text, decoded: String::new(), letters: [Span::default(); LETTERS], list }
+    pub(super) fn of(text: &'a str, spare: Spare) -> Self {
+        Self { text, decoded: spare.text, letters: [Span::default(); LETTERS], list: spare.list }
     }
 
     /// The memory, emptied.
@@ -76,8 +77,8 @@ impl<'a> Fields<'a> {
 
     /// Fields whose texts all lie in `decoded`.
     pub(super) fn of_decoded(decoded: String, list: Vec<(Span, Span)>) -> Self {
-        let mut fields = Self::of("", list);
-        fields.set_decoded(decoded);
+        let mut fields = Self::of("", Spare { text: decoded, list });
+        fields.place_decoded();
         fields
     }
 
@@ -130,10 +131,12 @@ impl<'a> Fields<'a> {
         from.get((span.start & !DECODED) as usize..span.end as usize).unwrap_or_default()
     }
 
-    /// Gives the text that [`Span::decoded`] points into. Decoded names of one letter are known only now.
+    /// Puts decoded names of one letter where they belong; they are known only when all is read.
     #[inline]
-    pub(super) fn set_decoded(&mut self, decoded: String) {
-        self.decoded = decoded;
+    pub(super) fn place_decoded(&mut self) {
+        if self.list.is_empty() || self.decoded.is_empty() {
+            return;
+        }
         let (from, letters) = (self.decoded.as_bytes(), &mut self.letters);
         self.list.retain(|(name, value)| {
             let start = (name.start & !DECODED) as usize;
@@ -170,7 +173,7 @@ impl<'a> Fields<'a> {
 
 /// The place of a name of one letter.
 #[inline]
-fn letter(name: u8) -> Option<usize> {
+pub(super) fn letter(name: u8) -> Option<usize> {
     let place = usize::from(name.wrapping_sub(b'a'));
     (place < LETTERS).then_some(place)
 }

@@ -3,25 +3,46 @@
 //! Keys come in any order, unknown ones are skipped whatever they hold, numbers may be quoted, extension values may be
 //! any scalar. Broken nesting and broken texts are errors.
 
-use super::fields::Span;
+use super::fields::{Span, letter};
 use super::{DEPTH_MAX, Fields, Header, HeaderError, Spare};
 use crate::remoting::code::Language;
-use crate::remoting::escape::{EscapeError, special, unescape_into};
+use crate::remoting::escape::{EscapeError, possible_hits, special, unescape_into};
 use std::borrow::Cow;
+
+#[cfg(test)]
+mod tests;
 
 /// Boxed within the scanner: errors are rare, and a small result stays in registers.
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
+#[inline(never)] // so that the header is filled where the caller wants it: it is too large to be moved about
 pub(super) fn parse(bytes: &[u8], spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
-    parse_boxed(bytes, spare).map_err(|e| *e)
+    let mut parsed = match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Header { fields: Fields::of(text, spare), ..Header::default() }),
+        Err(error) => Err(HeaderError::NotUtf8 { at: error.valid_up_to() }),
+    };
+    if let Ok(header) = &mut parsed
+        && let Err(error) = parse_into(header)
+    {
+        parsed = Err(*error);
+    }
+    parsed
 }
 
-fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
-    let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
-    let mut scanner = Scanner { text, bytes, at: 0, decoded: spare.text };
-    let mut header = Header { fields: Fields::of(text, spare.list), ..Header::default() };
+fn parse_into(header: &mut Header<'_>) -> Result<()> {
+    let text = header.fields.text;
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
     let mut code = None;
-    scanner.members(|scanner| {
+    let mut is_more = match scanner.passes(b"{\"code\":") {
+        true => {
+            code = Some(scanner.integer()?);
+            scanner.usual_members(header)?;
+            scanner.another()?
+        }
+        false => scanner.open()?,
+    };
+    while is_more {
+        scanner.space();
         match scanner.key()? {
             Key::ExtFields => scanner.ext_fields(&mut header.fields)?,
             Key::Code => code = Some(scanner.integer()?),
@@ -32,15 +53,15 @@ fn parse_boxed(bytes: &[u8], spare: Spare) -> Result<Header<'_>> {
             Key::Remark => header.remark = scanner.scalar()?,
             Key::Unknown => scanner.skip()?,
         }
-        Ok(())
-    })?;
-    header.fields.set_decoded(std::mem::take(&mut scanner.decoded));
+        is_more = scanner.another()?;
+    }
+    header.fields.place_decoded();
     scanner.space();
-    if scanner.at != bytes.len() {
+    if scanner.at != text.len() {
         return scanner.wrong("the end of the header");
     }
     header.code = code.ok_or(HeaderError::NoCode)?;
-    Ok(header)
+    Ok(())
 }
 
 /// What a member of the object says.
@@ -62,8 +83,11 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    /// Texts of fields that held escapes.
-    decoded: String,
+}
+
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..).and_then(|rest| rest.first_chunk())
 }
 
 impl<'a> Scanner<'a> {
@@ -100,7 +124,7 @@ impl<'a> Scanner<'a> {
     /// Passes over `literal` if it stands here.
     #[inline(always)]
     fn passes<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
-        let stands = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(literal);
+        let stands = chunk(self.bytes, self.at) == Some(literal);
         self.at += if stands { N } else { 0 };
         stands
     }
@@ -112,90 +136,152 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Walks an object; `member` consumes name and value.
+    /// Begins an object; whether it has a member.
     #[inline]
-    fn members(&mut self, mut member: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    fn open(&mut self) -> Result<bool> {
         self.expect(b'{', "'{'")?;
         self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
+        let has_member = self.peek() != Some(b'}');
+        self.at += usize::from(!has_member);
+        Ok(has_member)
+    }
+
+    /// Passes over what ends a member; whether another follows.
+    #[inline]
+    fn another(&mut self) -> Result<bool> {
+        self.space();
+        let Some(end @ (b',' | b'}')) = self.peek() else { return self.wrong("',' or '}'") };
+        self.at += 1;
+        Ok(end == b',')
+    }
+
+    /// The fast path: members behind the code as the Java client writes them to ask for something. Others may follow.
+    #[inline(always)]
+    fn usual_members(&mut self, header: &mut Header<'a>) -> Result<()> {
+        if self.passes(b",\"extFields\":") {
+            self.ext_fields(&mut header.fields)?;
         }
-        loop {
-            self.space();
-            member(self)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return self.wrong("',' or '}'"),
-            }
+        if self.passes(b",\"flag\":0,\"language\":\"JAVA\"") {
+            (header.flag, header.language) = (0, Language::JAVA.0);
         }
+        if self.passes(b",\"opaque\":") {
+            header.opaque = self.integer()?;
+        }
+        if self.passes(b",\"serializeTypeCurrentRPC\":") && !self.passes(b"\"JSON\"") {
+            self.skip()?;
+        }
+        if self.passes(b",\"version\":") {
+            header.version = self.integer()?;
+        }
+        Ok(())
     }
 
     fn ext_fields(&mut self, fields: &mut Fields<'a>) -> Result<()> {
+        self.space();
         if self.peek() == Some(b'n') {
             return self.skip();
         }
-        self.members(|scanner| {
-            while scanner.usual_field(fields)? {}
-            let name = scanner.span()?;
-            scanner.colon()?;
-            if scanner.peek() == Some(b'"') {
-                let value = scanner.span()?;
-                return Ok(fields.push(name, value)?);
+        let mut is_more = self.open()?;
+        while is_more {
+            self.space();
+            let is_letter = self.bytes.get(self.at + 2) == Some(&b'"');
+            if !is_letter || !self.letters(fields)? {
+                self.space();
+                self.field(fields)?;
             }
-            let start = scanner.at;
-            scanner.skip()?;
-            if &scanner.text[start..scanner.at] == "null" {
-                return Ok(());
-            }
-            Ok(fields.push(name, Span::plain(start, scanner.at))?)
-        })
+            is_more = self.another()?;
+        }
+        Ok(())
     }
 
-    /// The fast path: passes over `"name":"value",` with neither blanks nor escapes, when another field follows.
+    /// The fast path of sends: passes over fields `"a":"value"` named by a letter, as long as they come without blanks.
+    /// Whether it stopped right behind a field; if not, one must follow.
+    #[inline(never)]
+    fn letters(&mut self, fields: &mut Fields<'a>) -> Result<bool> {
+        while let Some((place, start, end)) = self.usual_letters(fields) {
+            let value = self.text(start, end, &mut fields.decoded)?;
+            fields.letters[place] = value;
+            if self.peek() != Some(b',') {
+                return Ok(true);
+            }
+            self.at += 1;
+        }
+        Ok(false)
+    }
+
+    /// Passes over those of them that are plain and followed by another. Gives the next one's place, where its value
+    /// starts, and its closing quote or first escape.
     #[inline(always)]
-    fn usual_field(&mut self, fields: &mut Fields<'a>) -> Result<bool> {
+    fn usual_letters(&mut self, fields: &mut Fields<'a>) -> Option<(usize, usize, usize)> {
         let bytes = self.bytes;
-        let stands =
-            |at: usize, literal: &[u8; 3]| bytes.get(at..).and_then(|rest| rest.first_chunk()) == Some(literal);
-        let name = self.at + 1;
-        let is_letter = bytes.get(name).is_some_and(u8::is_ascii_lowercase) && stands(name + 1, b"\":\"");
-        let name_end = if is_letter { name + 1 } else { special(bytes, name, b'"') };
-        if bytes.get(self.at) != Some(&b'"') || !(is_letter || stands(name_end, b"\":\"")) {
-            return Ok(false);
+        let mut rest = bytes.get(self.at..)?;
+        while let Some([b'"', name, q, colon, b'"', value @ ..]) = rest.first_chunk::<15>() {
+            let Some(place) = letter(*name).filter(|_| [*q, *colon] == *b"\":") else { break };
+            let start = bytes.len() - rest.len() + 5;
+            // The first hit, when it is a quote, ends the value: nothing before it is one or a backslash.
+            let hits = possible_hits(u64::from_le_bytes(*value.first_chunk()?), b'"');
+            let mut len = (hits.trailing_zeros() / 8) as usize;
+            if hits != 0 && [value[len], value[len + 1]] == *b"\"," {
+                fields.letters[place] = Span::plain(start, start + len);
+                rest = &rest[5 + len + 2..];
+                continue;
+            }
+            len = special(&rest[5..], if hits == 0 { 8 } else { 0 }, b'"');
+            let Some([b'"', b',', next @ ..]) = rest.get(5 + len..) else {
+                return Some((place, start, start + len));
+            };
+            fields.letters[place] = Span::plain(start, start + len);
+            rest = next;
         }
-        let value = name_end + 3;
-        let value_end = special(bytes, value, b'"');
-        if !stands(value_end, b"\",\"") {
-            return Ok(false);
-        }
-        let span = Span::plain(value, value_end);
-        if !(is_letter && fields.push_letter(bytes[name], span)) {
-            fields.push(Span::plain(name, name_end), span)?;
-        }
-        self.at = value_end + 2;
-        Ok(true)
+        self.at = bytes.len() - rest.len();
+        None
     }
 
-    /// Where the text of a string lies: in the header, or decoded beside it when it holds escapes.
+    /// Passes over any field.
+    #[inline(always)]
+    fn field(&mut self, fields: &mut Fields<'a>) -> Result<()> {
+        let name = self.span(&mut fields.decoded)?;
+        if !self.passes(b":") {
+            self.colon()?;
+        }
+        self.space();
+        if self.peek() == Some(b'"') {
+            let value = self.span(&mut fields.decoded)?;
+            return Ok(fields.push(name, value)?);
+        }
+        let start = self.at;
+        self.skip()?;
+        if &self.text[start..self.at] == "null" {
+            return Ok(());
+        }
+        Ok(fields.push(name, Span::plain(start, self.at))?)
+    }
+
+    /// Where the text of a string lies: in the header, or in `decoded` when it holds escapes.
     #[inline]
-    fn span(&mut self) -> Result<Span> {
+    fn span(&mut self, decoded: &mut String) -> Result<Span> {
         let (start, end) = self.open_string()?;
-        if self.bytes[end] == b'"' {
+        self.text(start, end, decoded)
+    }
+
+    /// The same of the string that begins at `start` and has its closing quote or first escape at `end`.
+    #[inline(always)]
+    fn text(&mut self, start: usize, end: usize, decoded: &mut String) -> Result<Span> {
+        if self.bytes.get(end) == Some(&b'"') {
             self.at = end + 1;
             return Ok(Span::plain(start, end));
         }
-        let from = self.decoded.len();
-        if self.decoded.capacity() == 0 {
-            self.decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
+        self.decode(start, end, decoded)
+    }
+
+    #[inline(never)]
+    fn decode(&mut self, start: usize, escape: usize, decoded: &mut String) -> Result<Span> {
+        let from = decoded.len();
+        if decoded.capacity() == 0 {
+            decoded.reserve((self.bytes.len() - start).min(DECODED_USUAL));
         }
-        self.at = unescape_into(&mut self.decoded, self.text, start, end, b'"').map_err(|e| self.bad_escape(e))?;
-        Ok(Span::decoded(from, self.decoded.len()))
+        self.at = unescape_into(decoded, self.text, start, escape, b'"').map_err(|e| self.bad_escape(e))?;
+        Ok(Span::decoded(from, decoded.len()))
     }
 
     /// The text of a string, number or literal, the raw text of a nested value, nothing for null.
@@ -209,7 +295,25 @@ impl<'a> Scanner<'a> {
         Ok((raw != "null").then_some(Cow::Borrowed(raw)))
     }
 
+    #[inline(always)]
     fn integer(&mut self) -> Result<i32> {
+        let (mut value, mut at) = (0u64, self.at);
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            at += 1;
+        }
+        match (i32::try_from(value), self.bytes.get(at)) {
+            (Ok(value), Some(b',' | b'}')) if (1..=10).contains(&(at - self.at)) => {
+                self.at = at;
+                Ok(value)
+            }
+            _ => self.any_integer(),
+        }
+    }
+
+    #[inline(never)]
+    fn any_integer(&mut self) -> Result<i32> {
+        self.space();
         let start = self.at;
         if let Some(value) = self.plain_integer() {
             return Ok(value);
@@ -223,8 +327,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The usual case of [`Scanner::integer`]: bare digits.
-    #[inline]
+    /// Bare digits, maybe with a sign.
     fn plain_integer(&mut self) -> Option<i32> {
         let rest = self.bytes.get(self.at..)?;
         let digits = rest.strip_prefix(b"-").unwrap_or(rest);

@@ -1,0 +1,225 @@
+//! The scanner against one that takes each byte by itself.
+
+use super::*;
+use crate::remoting::frame::Encoding;
+use proptest::prelude::*;
+
+type Slow<T> = std::result::Result<T, HeaderError>;
+
+struct SlowScanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl SlowScanner<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn is_at(&self, bytes: &[u8]) -> bool {
+        self.peek().is_some_and(|byte| bytes.contains(&byte))
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        while self.is_at(bytes) {
+            self.at += 1;
+        }
+    }
+
+    fn space(&mut self) {
+        self.pass(b" \n\r\t");
+    }
+
+    fn wrong<T>(&self, expected: &'static str) -> Slow<T> {
+        Err(match self.peek() {
+            Some(_) => HeaderError::Syntax { at: self.at, expected },
+            None => HeaderError::Truncated { bytes: self.text.len(), inside: "the JSON object" },
+        })
+    }
+
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Slow<()> {
+        self.space();
+        if !self.is_at(&[byte]) {
+            return self.wrong(expected);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Slow<()>) -> Slow<()> {
+        self.expect(b'{', "'{'")?;
+        self.space();
+        if self.is_at(b"}") {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            let name = self.string()?;
+            self.expect(b':', "':'")?;
+            self.space();
+            member(self, &name)?;
+            self.space();
+            if !self.is_at(b",}") {
+                return self.wrong("',' or '}'");
+            }
+            self.at += 1;
+            if self.text.as_bytes()[self.at - 1] == b'}' {
+                return Ok(());
+            }
+        }
+    }
+
+    fn string(&mut self) -> Slow<String> {
+        if !self.is_at(b"\"") {
+            return self.wrong("'\"'");
+        }
+        let (start, mut end) = (self.at + 1, self.at + 1);
+        loop {
+            match self.text.as_bytes().get(end) {
+                None => return Err(HeaderError::from_escape(EscapeError::Truncated, self.text.len())),
+                Some(b'"') => {
+                    self.at = end + 1;
+                    return Ok(self.text[start..end].to_owned());
+                }
+                Some(b'\\') => break,
+                Some(_) => end += 1,
+            }
+        }
+        let mut decoded = String::new();
+        let decoding = unescape_into(&mut decoded, self.text, start, end, b'"');
+        self.at = decoding.map_err(|error| HeaderError::from_escape(error, self.text.len()))?;
+        Ok(decoded)
+    }
+
+    /// The text of a string, number or literal, the raw text of a nested value, nothing for null.
+    fn scalar(&mut self) -> Slow<Option<String>> {
+        if self.is_at(b"\"") {
+            return self.string().map(Some);
+        }
+        let start = self.at;
+        self.skip()?;
+        Ok(Some(self.text[start..self.at].to_owned()).filter(|raw| raw != "null"))
+    }
+
+    /// Has no fast path to be compared with.
+    fn skip(&mut self) -> Slow<()> {
+        let mut scanner = Scanner { text: self.text, bytes: self.text.as_bytes(), at: self.at };
+        scanner.skip().map_err(|error| *error)?;
+        self.at = scanner.at;
+        Ok(())
+    }
+
+    fn integer(&mut self) -> Slow<i32> {
+        let start = self.at;
+        self.at += usize::from(self.is_at(b"-"));
+        let digits = self.at;
+        self.pass(b"0123456789");
+        let number = self.text[start..self.at].parse();
+        match number {
+            Ok(number) if self.at - digits <= 10 && !self.is_at(b".eE") => return Ok(number),
+            _ => self.at = start,
+        }
+        let Some(text) = self.scalar()? else { return Ok(0) };
+        text.parse().map_err(|_| HeaderError::Syntax { at: start, expected: "an integer of 32 bits" })
+    }
+
+    fn language(&mut self) -> Slow<u8> {
+        let Some(text) = self.scalar()? else { return Ok(Language::OTHER.0) };
+        Ok(Language::from_name(&text).or_else(|| text.parse().ok().map(Language)).unwrap_or(Language::OTHER).0)
+    }
+
+    fn header(&mut self) -> Slow<Header<'static>> {
+        let (mut header, mut code, mut fields) = (Header::default(), None, Vec::new());
+        self.members(|scanner, name| {
+            match name {
+                "code" => code = Some(scanner.integer()?),
+                "opaque" => header.opaque = scanner.integer()?,
+                "flag" => header.flag = scanner.integer()?,
+                "version" => header.version = scanner.integer()?,
+                "language" => header.language = scanner.language()?,
+                "remark" => header.remark = scanner.scalar()?.map(Cow::Owned),
+                "extFields" if scanner.is_at(b"n") => scanner.skip()?,
+                "extFields" => scanner.members(|scanner, name| {
+                    fields.extend(scanner.scalar()?.map(|value| (name.to_owned(), value)));
+                    Ok(())
+                })?,
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })?;
+        self.space();
+        if self.at != self.text.len() {
+            return self.wrong("the end of the header");
+        }
+        header.code = code.ok_or(HeaderError::NoCode)?;
+        header.fields = fields.into_iter().collect();
+        Ok(header)
+    }
+}
+
+fn check(bytes: &[u8]) {
+    let slow = match std::str::from_utf8(bytes) {
+        Ok(text) => SlowScanner { text, at: 0 }.header(),
+        Err(error) => Err(HeaderError::NotUtf8 { at: error.valid_up_to() }),
+    };
+    assert_eq!(Header::parse_bytes(Encoding::Json, bytes), slow, "{}", bytes.escape_ascii());
+}
+
+/// What clients send, as Java, as others, and with blanks; `group` and `key` are texts of any length.
+fn headers(group: &str, key: &str) -> [String; 4] {
+    [
+        format!(
+            r#"{{"code":310,"extFields":{{"a":"{group}","b":"TopicTest","c":"TBW102","d":"8","e":"3","f":"0","g":"1700000000123","h":"0","i":"UNIQ_KEY\u0001{key}\u0002WAIT\u0001true","j":"0","k":"false","l":"-1","m":"false","n":"broker-a"}},"flag":0,"language":"JAVA","opaque":1000000017,"serializeTypeCurrentRPC":"JSON","version":485}}"#
+        ),
+        format!(
+            r#"{{"code":11,"language":"GO","version":5,"opaque":-17,"flag":2,"remark":"\n{key}","extFields":{{"consumerGroup":"{group}","topic":"T\té","q":"","queueId":"3","p":7}}}}"#
+        ),
+        format!(
+            " {{ \"code\" : \"34\" , \"extFields\" : {{ \"a\" : \"{group}\", \"b\":\"2\", \"z\":null,\"c\":{{\"d\":[\"{key}\"]}}}} , \"version\" : null }} "
+        ),
+        format!(
+            r#"{{"code":1,"extFields":null,"flag":0,"language":"JAVA","opaque":2147483647,"serializeTypeCurrentRPC":"{key}","version":-1}}"#
+        ),
+    ]
+}
+
+#[test]
+fn headers_cut_anywhere_and_with_texts_of_any_length() {
+    for bytes in 0..70 {
+        for header in headers(&"g".repeat(bytes), &"K".repeat(70 - bytes)) {
+            check(header.as_bytes());
+        }
+    }
+    for header in headers("é", "\u{1F600}") {
+        (0..header.len()).for_each(|end| check(&header.as_bytes()[..end]));
+    }
+}
+
+/// A change of a header: where, how many bytes it takes away, and what it puts there.
+fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
+    let tokens =
+        ["\"", "\\", ",", "\":\"", "\",\"", "{", "}", "]", " ", "#", "-", "1.", "null", "99999999999", "é", "JAVA"];
+    let members =
+        ["\\u0001", "\\u00e9", "\\ud83d", "\\q", "\"a\":\"\",", "\"code\":7,", ",\"opaque\":", ",\"version\":"];
+    let text = prop::sample::select([&tokens[..], &members].concat()).prop_map(|text| text.as_bytes().to_vec());
+    let put = prop_oneof![4 => text, 1 => prop::collection::vec(any::<u8>(), 0..3), 2 => Just(Vec::new())];
+    (any::<prop::sample::Index>(), prop_oneof![3 => 0usize..3, 1 => 0usize..40], put)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn broken_headers_are_read_alike(
+        kind in 0usize..4, group in "[a-z%_-]{0,40}", key in "[A-Z0-9]{0,40}", edits in prop::collection::vec(edit(), 0..4),
+    ) {
+        let mut bytes = headers(&group, &key)[kind].clone().into_bytes();
+        for (at, len, put) in edits {
+            let at = at.index(bytes.len() + 1);
+            let end = bytes.len().min(at + len);
+            bytes.splice(at..end, put);
+        }
+        check(&bytes);
+    }
+}
