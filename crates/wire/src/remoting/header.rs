@@ -6,6 +6,7 @@
 mod binary;
 mod fields;
 mod json;
+mod shape;
 #[cfg(test)]
 mod tests;
 

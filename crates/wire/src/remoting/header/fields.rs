@@ -4,6 +4,7 @@
 //! keeps a field at 16 bytes and a header at two allocations, whatever its fields. Sends, by far the most frequent requests,
 //! name their fields by one letter: those have a place of their own.
 
+use super::shape::Shape;
 use super::{FIELDS_MAX, HeaderError};
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +13,7 @@ use std::fmt;
 pub(super) const FIELDS_USUAL: usize = 16;
 
 /// Letters that have a place of their own, from `a` on.
-const LETTERS: usize = 16;
+pub(super) const LETTERS: usize = 16;
 /// Their names.
 const LETTER_NAMES: &str = "abcdefghijklmnop";
 
@@ -24,7 +25,9 @@ pub struct Fields<'a> {
     pub(super) decoded: String,
     pub(super) letters: [Span; LETTERS],
     /// Name and value of the others, in the order sent.
-    list: Vec<(Span, Span)>,
+    pub(super) list: Vec<(Span, Span)>,
+    /// What the next header may have in common with this one.
+    pub(super) shape: Option<Box<Shape>>,
 }
 
 /// Memory of a header that is no more: a door that decodes one header after the other allocates for the first only.
@@ -32,6 +35,9 @@ pub struct Fields<'a> {
 pub struct Spare {
     pub(super) text: String,
     pub(super) list: Vec<(Span, Span)>,
+    pub(super) shape: Option<Box<Shape>>,
+    /// Bytes of that header.
+    pub(super) header_len: usize,
 }
 
 /// A range of bytes in the header, or in the decoded text when its start bears [`DECODED`]. Headers are far below 2 GiB.
@@ -55,6 +61,15 @@ impl Span {
         Self { start: start as u32 | DECODED, end: end as u32 }
     }
 
+    /// Where it is, unless in the decoded text. The default is nowhere.
+    pub(super) fn in_header(self) -> Option<std::ops::Range<usize>> {
+        (self.start & DECODED == 0).then_some(self.start as usize..self.end as usize)
+    }
+
+    pub(super) fn len(self) -> usize {
+        (self.end - (self.start & !DECODED)) as usize
+    }
+
     pub(super) fn ends_a_character(self, text: &str) -> bool {
         text.is_char_boundary(self.end as usize)
     }
@@ -64,7 +79,7 @@ impl<'a> Fields<'a> {
     /// No fields yet, of a header with this text, in this memory.
     #[inline]
     pub(super) fn of(text: &'a str, spare: Spare) -> Self {
-        Self { text, decoded: spare.text, letters: [Span::default(); LETTERS], list: spare.list }
+        Self { text, decoded: spare.text, letters: [Span::default(); LETTERS], list: spare.list, shape: spare.shape }
     }
 
     /// The memory, emptied.
@@ -72,12 +87,12 @@ impl<'a> Fields<'a> {
         let (mut text, mut list) = (self.decoded, self.list);
         text.clear();
         list.clear();
-        Spare { text, list }
+        Spare { text, list, shape: self.shape, header_len: self.text.len() }
     }
 
     /// Fields whose texts all lie in `decoded`.
     pub(super) fn of_decoded(decoded: String, list: Vec<(Span, Span)>) -> Self {
-        let mut fields = Self::of("", Spare { text: decoded, list });
+        let mut fields = Self::of("", Spare { text: decoded, list, ..Spare::default() });
         fields.place_decoded();
         fields
     }

@@ -4,6 +4,7 @@
 //! any scalar. Broken nesting and broken texts are errors.
 
 use super::fields::{Span, letter};
+use super::shape::Shape;
 use super::{DEPTH_MAX, Fields, Header, HeaderError, Spare};
 use crate::remoting::code::Language;
 use crate::remoting::escape::{EscapeError, possible_hits, special, unescape_into};
@@ -16,15 +17,24 @@ mod tests;
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
 #[inline(never)] // so that the header is filled where the caller wants it: it is too large to be moved about
-pub(super) fn parse(bytes: &[u8], spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
-    let mut parsed = match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Header { fields: Fields::of(text, spare), ..Header::default() }),
-        Err(error) => Err(HeaderError::NotUtf8 { at: error.valid_up_to() }),
+pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| HeaderError::NotUtf8 { at: error.valid_up_to() })?;
+    let spare = match spare.shape.take() {
+        Some(shape) => match shape.read(text, spare) {
+            Ok(header) => return Ok(header),
+            Err(spare) => spare,
+        },
+        None => spare,
     };
-    if let Ok(header) = &mut parsed
-        && let Err(error) = parse_into(header)
-    {
-        parsed = Err(*error);
+    let is_like_before = spare.header_len == bytes.len();
+    let mut parsed = Ok(Header { fields: Fields::of(text, spare), ..Header::default() });
+    if let Ok(header) = &mut parsed {
+        match parse_into(header) {
+            // The second of its kind: more may follow.
+            Ok(()) if is_like_before => header.fields.shape = Shape::of(text, header).map(Box::new),
+            Ok(()) => {}
+            Err(error) => parsed = Err(*error),
+        }
     }
     parsed
 }

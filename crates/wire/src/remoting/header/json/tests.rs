@@ -207,6 +207,33 @@ fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
     (any::<prop::sample::Index>(), prop_oneof![3 => 0usize..3, 1 => 0usize..40], put)
 }
 
+/// A header is read behind others as by itself.
+fn check_behind(before: &[u8], bytes: &[u8]) {
+    let mut spare = Spare::default();
+    for _ in 0..2 {
+        spare = parse(before, spare).map(Header::into_spare).unwrap_or_default();
+    }
+    for bytes in [bytes, before] {
+        let read = parse(bytes, spare);
+        assert_eq!(read, Header::parse_bytes(Encoding::Json, bytes), "{}", bytes.escape_ascii());
+        spare = read.map(Header::into_spare).unwrap_or_default();
+    }
+}
+
+#[test]
+fn sends_of_one_kind_have_a_shape() {
+    let has_shape = |before: &str, header: &str| {
+        let spare = parse(before.as_bytes(), Spare::default()).unwrap().into_spare();
+        let shape = parse(header.as_bytes(), spare).unwrap().into_spare().shape;
+        shape.is_some_and(|shape| shape.read(before, Spare::default()).is_ok())
+    };
+    let [send, pull, ..] = headers("group", "K1");
+    let [other, ..] = headers("puorg", "K2");
+    assert!(has_shape(&send, &other));
+    assert!(!has_shape(&send, &headers("group", "K10")[0]));
+    assert!(!has_shape(&pull, &pull), "it has a remark");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -221,5 +248,28 @@ proptest! {
             bytes.splice(at..end, put);
         }
         check(&bytes);
+    }
+
+    #[test]
+    fn headers_are_read_alike_behind_others(
+        kind in 0usize..4, group in "[a-z%_-]{0,40}", key in "[A-Z0-9]{0,40}",
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"\"\\,:{}0159aZ\x1f\xc3\xa9 -"[..])), 0..4),
+        edits in prop::collection::vec(edit(), 0..2),
+    ) {
+        let before = headers(&group, &key)[kind].clone().into_bytes();
+        let mut bytes = before.clone();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        check_behind(&before, &bytes);
+        for (at, len, put) in edits {
+            let at = at.index(bytes.len() + 1);
+            // As often as not the length stays.
+            let end = bytes.len().min(at + if len % 2 == 0 { put.len() } else { len });
+            bytes.splice(at..end, put);
+            check_behind(&before, &bytes);
+            check_behind(&bytes, &before);
+        }
     }
 }

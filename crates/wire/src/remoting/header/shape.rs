@@ -1,0 +1,166 @@
+//! The shape of a JSON header: what stays the same from one request of a client to the next.
+//!
+//! Requests that come together are mostly of one kind. Their headers are of one length and differ only in what some texts
+//! and the number of the request say; whether that is so is seen in one pass without branches, and nothing is left to
+//! parse then.
+
+use super::fields::{LETTERS, Span};
+use super::{Fields, Header, Spare};
+use crate::remoting::escape::special;
+use std::ops::Range;
+
+/// What the bits of a byte of a text may do: all may change.
+const TEXT: u8 = 0xFF;
+/// A digit stays within the sixteen characters that share its upper bits.
+const DIGIT: u8 = 0x0F;
+/// An escape that shapes know, `\u0001`.
+const ESCAPE: &[u8; 4] = b"\\u00";
+const ESCAPE_LEN: usize = 6;
+
+/// What headers have in common that have the same length and the same fields.
+#[derive(Clone)]
+pub(super) struct Shape {
+    /// A header of this shape.
+    sample: Vec<u8>,
+    /// The bits of each byte that may be other ones.
+    free: Vec<u8>,
+    code: i32,
+    language: u8,
+    version: i32,
+    flag: i32,
+    /// Where the digits of `opaque` are.
+    opaque: Range<usize>,
+    letters: [Span; LETTERS],
+    list: Vec<(Span, Span)>,
+    /// The decoded texts, in order.
+    pieces: Vec<Piece>,
+}
+
+/// A part of a text with escapes.
+#[derive(Clone)]
+struct Piece {
+    /// Bytes of the header that stand for themselves.
+    plain: Range<usize>,
+    /// What the escape after them stands for.
+    escaped: Option<char>,
+}
+
+impl Shape {
+    /// The shape of a header that was parsed from `text`; `None` if it has anything that requests do not usually have.
+    pub(super) fn of(text: &str, header: &Header<'_>) -> Option<Self> {
+        let fields = &header.fields;
+        let mut shape = Self {
+            sample: text.as_bytes().to_vec(),
+            free: vec![0; text.len()],
+            code: header.code,
+            language: header.language,
+            version: header.version,
+            flag: header.flag,
+            opaque: opaque_of(text, header)?,
+            letters: fields.letters,
+            list: fields.list.clone(),
+            pieces: Vec::new(),
+        };
+        let is_decoded = |span: &Span| span.in_header().is_none();
+        if header.remark.is_some() || fields.list.iter().any(|(name, _)| is_decoded(name)) {
+            return None;
+        }
+        let values = || fields.letters.iter().chain(fields.list.iter().map(|(_, value)| value));
+        for value in values().filter_map(|value| value.in_header()) {
+            // What is not quoted is no text: it could become something else altogether.
+            if value.start > 0 && shape.sample[value.start - 1] == b'"' {
+                shape.free[value].fill(TEXT);
+            }
+        }
+        if shape.free[shape.opaque.clone()].contains(&TEXT) {
+            return None;
+        }
+        shape.free[shape.opaque.clone()].fill(DIGIT);
+        // Each text of a value that was decoded, and nothing else, was put behind the others.
+        let decoded: usize = values().filter(|value| is_decoded(value)).map(|value| value.len()).sum();
+        shape.find_pieces(text, &fields.decoded).filter(|()| decoded == fields.decoded.len())?;
+        Some(shape)
+    }
+
+    /// Finds the texts with escapes; `None` if they are not those that were decoded.
+    fn find_pieces(&mut self, text: &str, decoded: &str) -> Option<()> {
+        let (mut at, mut left) = (0, decoded);
+        while let Some(quote) = text[at..].find('"') {
+            let (start, mut plain) = (at + quote + 1, at + quote + 1);
+            loop {
+                let end = special(&self.sample, plain, b'"');
+                let byte = *self.sample.get(end)?;
+                if byte == b'"' && plain == start {
+                    at = end + 1;
+                    break;
+                }
+                let escaped = if byte == b'"' { None } else { Some(self.escape_at(end)?) };
+                left = left.strip_prefix(&text[plain..end])?;
+                left = escaped.map_or(Some(left), |escaped| left.strip_prefix(escaped))?;
+                self.free[plain..end].fill(TEXT);
+                self.pieces.push(Piece { plain: plain..end, escaped });
+                plain = end + ESCAPE_LEN;
+                if escaped.is_none() {
+                    at = end + 1;
+                    break;
+                }
+            }
+        }
+        left.is_empty().then_some(())
+    }
+
+    fn escape_at(&self, at: usize) -> Option<char> {
+        let digits = self.sample.get(at..at + ESCAPE_LEN)?.strip_prefix(ESCAPE)?;
+        let digits =
+            std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        u8::from_str_radix(digits, 16).ok().map(char::from)
+    }
+
+    /// The header in `text` if it has this shape; else the memory is given back.
+    pub(super) fn read<'a>(self: Box<Self>, text: &'a str, mut spare: Spare) -> Result<Header<'a>, Spare> {
+        let Some(opaque) = self.fits(text.as_bytes()).then(|| number(&text[self.opaque.clone()])).flatten() else {
+            spare.shape = Some(self);
+            return Err(spare);
+        };
+        let mut fields = Fields::of(text, spare);
+        for Piece { plain, escaped } in &self.pieces {
+            fields.decoded.push_str(&text[plain.clone()]);
+            fields.decoded.extend(*escaped);
+        }
+        fields.letters = self.letters;
+        fields.list.extend_from_slice(&self.list);
+        let Self { code, language, version, flag, .. } = *self;
+        fields.shape = Some(self);
+        Ok(Header { code, language, version, opaque, flag, remark: None, fields })
+    }
+
+    /// Whether only what may change did, and no text ends elsewhere, has other escapes, or is not ASCII.
+    fn fits(&self, bytes: &[u8]) -> bool {
+        if bytes.len() != self.sample.len() {
+            return false;
+        }
+        let mut wrong = 0;
+        for ((byte, sample), free) in bytes.iter().zip(&self.sample).zip(&self.free) {
+            let is_bad = (*byte == b'"') | (*byte == b'\\') | !byte.is_ascii();
+            wrong |= ((byte ^ sample) & !free) | (u8::from(is_bad).wrapping_neg() & free);
+        }
+        wrong == 0
+    }
+}
+
+/// Where the digits of the request's number stand.
+fn opaque_of(text: &str, header: &Header<'_>) -> Option<Range<usize>> {
+    const NAME: &str = ",\"opaque\":";
+    let start = text.rfind(NAME)? + NAME.len();
+    let len = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+    (number(&text[start..start + len]) == Some(header.opaque)).then_some(start..start + len)
+}
+
+/// A number of at most ten digits and nothing else.
+fn number(digits: &str) -> Option<i32> {
+    let mut number = 0;
+    for digit in digits.bytes() {
+        number = number * 10 + u64::from(Some(digit).filter(u8::is_ascii_digit)? - b'0');
+    }
+    Some(number).filter(|_| (1..=10).contains(&digits.len())).and_then(|number| i32::try_from(number).ok())
+}
