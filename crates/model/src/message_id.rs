@@ -26,6 +26,9 @@ pub struct MessageIdError {
 /// Digits of an id with an IPv6 address, the longest.
 const DIGITS_MAX: usize = 56;
 
+/// Digits of the offset, the last ones.
+const OFFSET_DIGITS: usize = 16;
+
 /// A message id's text.
 #[derive(Clone, Copy)]
 pub struct MessageIdText {
@@ -34,7 +37,19 @@ pub struct MessageIdText {
 }
 
 impl MessageIdText {
+    /// The same of a message that the same broker stored at `offset`: most of the text stays.
+    #[inline]
+    pub fn move_to(&mut self, offset: PhysicalOffset) {
+        let start = self.len - OFFSET_DIGITS;
+        if let Some(digits) = self.digits[start..].first_chunk_mut::<OFFSET_DIGITS>() {
+            let (high, low) = digits.split_at_mut(OFFSET_DIGITS / 2);
+            high.copy_from_slice(&hexadecimal((offset.0 >> 32) as u32));
+            low.copy_from_slice(&hexadecimal(offset.0 as u32));
+        }
+    }
+
     /// Adds eight digits.
+    #[inline]
     fn push(&mut self, value: u32) {
         if let Some(digits) = self.digits[self.len..].first_chunk_mut() {
             *digits = hexadecimal(value);
@@ -45,7 +60,15 @@ impl MessageIdText {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.digits[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_ref()).unwrap_or_default()
+    }
+}
+
+/// The text's digits, all of them ASCII.
+impl AsRef<[u8]> for MessageIdText {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        &self.digits[..self.len]
     }
 }
 
@@ -63,13 +86,14 @@ impl MessageId {
             }
         }
         text.push(u32::from(self.store_host.port()));
-        text.push((self.offset.0 >> 32) as u32);
-        text.push(self.offset.0 as u32);
+        text.len += OFFSET_DIGITS;
+        text.move_to(self.offset);
         text
     }
 }
 
 /// The digits of a number, all eight at once: each of its nibbles in a byte of its own.
+#[inline]
 fn hexadecimal(value: u32) -> [u8; 8] {
     const ONES: u64 = u64::MAX / 255;
     let mut wide = u64::from(value.swap_bytes());

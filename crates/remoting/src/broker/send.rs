@@ -5,8 +5,7 @@ use crate::reply::Reply;
 use crate::server::{Connection, Work};
 use ::broker::{BatchPart, Broker, Content, Publish, Publishing, Receipt};
 use bytes::BytesMut;
-use model::record::Place;
-use model::{MessageId, properties};
+use model::{MessageId, MessageIdText, PhysicalOffset, properties};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -105,13 +104,14 @@ impl<'b> Sends<'b> {
             return;
         }
         let Self { publishing, askers, unique_keys, bytes } = self;
+        let mut id = MessageId { store_host: host, offset: PhysicalOffset(0) }.text();
         let (storing, connection) = (publishing.store(), Arc::clone(connection));
         let answering = async move {
             let receipts = storing.await;
             connection.send(|out| {
                 for (asker, receipt) in askers.iter().zip(receipts).filter(|(asker, _)| !asker.one_way) {
                     match receipt {
-                        Ok(receipt) => write_receipt(out, asker, &unique_keys, &receipt, host),
+                        Ok(receipt) => write_receipt(out, asker, &unique_keys, &receipt, &mut id),
                         Err(error) => publish_error(&error).write(out, asker.encoding, asker.opaque),
                     }
                 }
@@ -148,16 +148,18 @@ fn batch_content<'f>(body: &'f [u8], unique_keys: &mut String) -> Result<Content
     Ok(Content::Batch(parts.collect()))
 }
 
-fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: &Receipt, host: SocketAddr) {
-    let id = |place: &Place| MessageId { store_host: host, offset: place.physical_offset }.text();
+/// `id`: an id of this broker.
+fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: &Receipt, id: &mut MessageIdText) {
     let mut writer = FrameWriter::response(out, asker.encoding, ResponseCode::SUCCESS, asker.opaque);
+    id.move_to(receipt.first.physical_offset);
     if receipt.rest.is_empty() {
-        writer.field_plain(name!("msgId"), id(&receipt.first).as_str());
+        writer.field_plain(name!("msgId"), &*id);
     } else {
-        let mut ids = id(&receipt.first).as_str().to_owned();
+        let mut ids = id.as_str().to_owned();
         for place in &receipt.rest {
+            id.move_to(place.physical_offset);
             ids.push(',');
-            ids.push_str(id(place).as_str());
+            ids.push_str(id.as_str());
         }
         writer.field_plain(name!("msgId"), &ids);
     }
@@ -167,7 +169,7 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
         writer.field_text(name!("transactionId"), &unique_keys[asker.unique_key.clone()]);
     }
     if let Some(handle) = &receipt.recall_handle {
-        writer.field_plain(name!("recallHandle"), handle);
+        writer.field_plain(name!("recallHandle"), handle.as_bytes());
     }
     writer.field_plain(name!("MSG_REGION"), "DefaultRegion");
     writer.field_plain(name!("TRACE_ON"), "true");
@@ -177,6 +179,68 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::record::Place;
+    use model::{QueueId, QueueOffset};
+
+    /// The bytes of an answer, without the two lengths and the encoding in front.
+    fn answer(encoding: Encoding, host: &str, key: &str, handle: Option<&str>, offsets: &[u64]) -> String {
+        let asker = Asker { opaque: 1_000_000_017, encoding, one_way: false, unique_key: 1..1 + key.len() };
+        let place = |offset: &u64| Place {
+            queue_offset: QueueOffset(123_456),
+            physical_offset: PhysicalOffset(*offset),
+            store_timestamp: 1,
+        };
+        let receipt = Receipt {
+            queue_id: QueueId(10),
+            first: place(&offsets[0]),
+            rest: offsets[1..].iter().map(place).collect(),
+            recall_handle: handle.map(Into::into),
+        };
+        let store_host = host.parse().expect("an address");
+        let mut id = MessageId { store_host, offset: PhysicalOffset(u64::MAX) }.text();
+        let mut out = BytesMut::new();
+        write_receipt(&mut out, &asker, &format!("<{key}>"), &receipt, &mut id);
+        out[8..].escape_ascii().to_string().replace("\\\"", "\"")
+    }
+
+    #[test]
+    fn a_send_is_answered_with_where_it_is() {
+        let json = |fields: &str| {
+            let begin = r#"{"code":0,"flag":1,"opaque":1000000017,"language":"JAVA","serializeTypeCurrentRPC":"JSON","version":513"#;
+            format!(r#"{begin},"extFields":{{{fields},"MSG_REGION":"DefaultRegion","TRACE_ON":"true"}}}}"#)
+        };
+        assert_eq!(
+            answer(
+                Encoding::Json,
+                "127.0.0.1:10911",
+                "7F00000105E818B4AAC2123456780001",
+                None,
+                &[0x0123_4567_89AB_CDEF]
+            ),
+            json(
+                r#""msgId":"7F00000100002A9F0123456789ABCDEF","queueId":"10","queueOffset":"123456","transactionId":"7F00000105E818B4AAC2123456780001""#
+            ),
+        );
+        assert_eq!(
+            answer(Encoding::Json, "[::1]:10911", "k\t", Some("handle"), &[1, 0xFEDC_BA98]),
+            json(
+                r#""msgId":"0000000000000000000000000000000100002A9F0000000000000001,0000000000000000000000000000000100002A9F00000000FEDCBA98","queueId":"10","queueOffset":"123456","transactionId":"k\\t","recallHandle":"handle""#
+            ),
+        );
+        assert_eq!(
+            answer(Encoding::Json, "1.2.3.4:80", "", None, &[2]),
+            json(r#""msgId":"01020304000000500000000000000002","queueId":"10","queueOffset":"123456""#),
+        );
+        assert_eq!(
+            answer(Encoding::Binary, "1.2.3.4:80", "k", None, &[2]),
+            concat!(
+                r"\x00\x00\x00\x02\x01;\x9a\xca\x11\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x94",
+                r"\x00\x05msgId\x00\x00\x00 01020304000000500000000000000002\x00\x07queueId\x00\x00\x00\x0210",
+                r"\x00\x0bqueueOffset\x00\x00\x00\x06123456\x00\rtransactionId\x00\x00\x00\x01k",
+                r"\x00\nMSG_REGION\x00\x00\x00\rDefaultRegion\x00\x08TRACE_ON\x00\x00\x00\x04true",
+            ),
+        );
+    }
 
     #[test]
     fn the_answer_to_a_batch_has_room_for_its_ids() {

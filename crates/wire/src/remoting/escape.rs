@@ -127,13 +127,18 @@ fn hex(bytes: &[u8], at: usize, digits: usize) -> Result<u32, EscapeError> {
 /// Appends `text` with JSON escapes, without the quotes.
 #[inline]
 pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
+    let (plain, rest) = text.as_bytes().split_at(plain_len(text.as_bytes()));
+    buf.extend_from_slice(plain);
+    if !rest.is_empty() {
+        put_escapes(buf, rest);
+    }
+}
+
+/// The same of a text that begins with what must be escaped.
+#[inline(never)]
+fn put_escapes(buf: &mut BytesMut, mut bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut bytes = text.as_bytes();
-    loop {
-        let plain = plain_len(bytes);
-        buf.extend_from_slice(&bytes[..plain]);
-        let Some(&byte) = bytes.get(plain) else { return };
-        bytes = &bytes[plain + 1..];
+    while let Some((&byte, rest)) = bytes.split_first() {
         match byte {
             b'"' | b'\\' => buf.extend_from_slice(&[b'\\', byte]),
             b'\n' => buf.extend_from_slice(b"\\n"),
@@ -144,6 +149,9 @@ pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
                 buf.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
             }
         }
+        let plain = plain_len(rest);
+        buf.extend_from_slice(&rest[..plain]);
+        bytes = &rest[plain..];
     }
 }
 
@@ -152,6 +160,12 @@ pub(crate) fn put_escaped(buf: &mut BytesMut, text: &str) {
 fn plain_len(bytes: &[u8]) -> usize {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     let mut at = 0;
+    // Without a way out of the middle, so that all of a chunk is compared at once.
+    while let Some(chunk) = bytes[at..].first_chunk::<16>()
+        && chunk.iter().fold(true, |all, byte| all & is_plain(*byte))
+    {
+        at += chunk.len();
+    }
     while let Some(chunk) = bytes[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
         let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHS;

@@ -1,7 +1,8 @@
 //! Writing frames straight into a send buffer.
 //!
 //! The header is written as its parts come, then [`FrameWriter::finish`] or a sibling puts the two lengths in place. No
-//! intermediate map, no format strings.
+//! intermediate map, no format strings. What a send's answer needs is compiled into its caller: there the lengths of
+//! most parts are known, and copying them needs no call.
 
 use crate::remoting::code::{ResponseCode, VERSION};
 use crate::remoting::escape::put_escaped;
@@ -80,6 +81,7 @@ pub struct FrameWriter<'b> {
 
 impl<'b> FrameWriter<'b> {
     /// Begins the answer to the request `opaque`.
+    #[inline(always)]
     pub fn response(buf: &'b mut BytesMut, encoding: Encoding, code: impl Into<i32>, opaque: i32) -> Self {
         Self::begin(buf, encoding, code.into(), opaque, FLAG_RESPONSE, VERSION)
     }
@@ -96,6 +98,7 @@ impl<'b> FrameWriter<'b> {
 
     /// Begins a frame with every number given. A code that 16 bits cannot hold is written as JSON whatever `encoding`
     /// says; receivers look at the mark of each frame.
+    #[inline(always)]
     pub fn begin(buf: &'b mut BytesMut, encoding: Encoding, code: i32, opaque: i32, flag: i32, version: i32) -> Self {
         let start = buf.len();
         buf.reserve(HEADER_BYTES_USUAL);
@@ -162,28 +165,29 @@ impl<'b> FrameWriter<'b> {
                 self.buf.extend_from_slice(b"\":\"");
                 put_escaped(self.buf, value);
             }
-            Encoding::Binary => self.put_binary(name, value),
+            Encoding::Binary => put_binary(self.buf, name, value.as_bytes()),
         }
         self
     }
 
     /// Adds a text field whose value has nothing to escape: digits, letters, separators.
-    #[inline]
-    pub fn field_plain(&mut self, name: Name, value: &str) -> &mut Self {
-        debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
+    #[inline(always)]
+    pub fn field_plain(&mut self, name: Name, value: impl AsRef<[u8]>) -> &mut Self {
+        let value = value.as_ref();
+        debug_assert!(value.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte)));
         let is_first = self.open_fields();
         match self.encoding {
             Encoding::Json => {
                 self.put_name(name, is_first);
-                self.buf.extend_from_slice(value.as_bytes());
+                self.buf.extend_from_slice(value);
             }
-            Encoding::Binary => self.put_binary(name.text(), value),
+            Encoding::Binary => put_binary(self.buf, name.text(), value),
         }
         self
     }
 
     /// Adds a text field; the value is escaped where that is needed.
-    #[inline]
+    #[inline(always)]
     pub fn field_text(&mut self, name: Name, value: &str) -> &mut Self {
         let is_first = self.open_fields();
         match self.encoding {
@@ -191,35 +195,37 @@ impl<'b> FrameWriter<'b> {
                 self.put_name(name, is_first);
                 put_escaped(self.buf, value);
             }
-            Encoding::Binary => self.put_binary(name.text(), value),
+            Encoding::Binary => put_binary(self.buf, name.text(), value.as_bytes()),
         }
         self
     }
 
     /// Adds a number field.
-    #[inline]
+    #[inline(always)]
     pub fn field_i64(&mut self, name: Name, value: i64) -> &mut Self {
-        self.field_plain(name, itoa::Buffer::new().format(value))
+        let (mut digits, digit) = (itoa::Buffer::new(), [b'0'.wrapping_add(value as u8)]);
+        // Numbers of queues, most of all.
+        let is_digit = (0..10).contains(&value);
+        self.field_plain(name, if is_digit { &digit } else { digits.format(value).as_bytes() })
     }
 
     /// Adds a field that counts or positions something. Values beyond `i64::MAX`, which no field has, are clamped.
+    #[inline(always)]
     pub fn field_u64(&mut self, name: Name, value: u64) -> &mut Self {
         self.field_i64(name, i64::try_from(value).unwrap_or(i64::MAX))
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_name(&mut self, name: Name, is_first: bool) {
-        self.buf.extend_from_slice(&name.json.as_bytes()[if is_first { AFTER_A_VALUE } else { 0 }..]);
-    }
-
-    fn put_binary(&mut self, name: &str, value: &str) {
-        self.buf.put_u16(name.len() as u16);
-        self.buf.extend_from_slice(name.as_bytes());
-        self.buf.put_u32(value.len() as u32);
-        self.buf.extend_from_slice(value.as_bytes());
+        // Either way a text of known length, which is copied without a call.
+        match is_first {
+            true => self.buf.extend_from_slice(&name.json.as_bytes()[AFTER_A_VALUE..]),
+            false => self.buf.extend_from_slice(name.json.as_bytes()),
+        }
     }
 
     /// Ends the frame without a body; gives its bytes in all.
+    #[inline(always)]
     pub fn finish(&mut self) -> usize {
         self.finish_detached(0)
     }
@@ -243,6 +249,7 @@ impl<'b> FrameWriter<'b> {
 
     /// Ends the frame whose body of `body_bytes` the caller sends right after this buffer; gives the bytes in all,
     /// body included.
+    #[inline(always)]
     pub fn finish_detached(&mut self, body_bytes: usize) -> usize {
         self.end_header();
         self.seal(self.buf.len(), body_bytes)
@@ -275,7 +282,7 @@ impl<'b> FrameWriter<'b> {
     }
 
     /// Begins the fields unless they are begun; whether it did.
-    #[inline]
+    #[inline(always)]
     fn open_fields(&mut self) -> bool {
         if self.fields_at != 0 {
             return false;
@@ -296,6 +303,7 @@ impl<'b> FrameWriter<'b> {
         true
     }
 
+    #[inline(always)]
     fn end_header(&mut self) {
         match self.encoding {
             Encoding::Json => self.buf.extend_from_slice(if self.fields_at == 0 { b"}" } else { b"\"}}" }),
@@ -307,6 +315,7 @@ impl<'b> FrameWriter<'b> {
         }
     }
 
+    #[inline(always)]
     fn seal(&mut self, header_end: usize, body_bytes: usize) -> usize {
         let header = header_end - self.start - PREFIX.len();
         assert!(header <= HEADER_BYTES_MAX, "a header of {header} bytes does not fit into 24 bits");
@@ -329,6 +338,15 @@ impl FieldSink for FrameWriter<'_> {
     }
 }
 
+#[inline(never)] // text is by far more frequent
+fn put_binary(buf: &mut BytesMut, name: &str, value: &[u8]) {
+    buf.put_u16(name.len() as u16);
+    buf.extend_from_slice(name.as_bytes());
+    buf.put_u32(value.len() as u32);
+    buf.extend_from_slice(value);
+}
+
+#[inline]
 fn put_integer(buf: &mut BytesMut, value: i32) {
     buf.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
