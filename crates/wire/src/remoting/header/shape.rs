@@ -125,7 +125,9 @@ impl Shape {
         let mut fields = Fields::of(text, spare);
         for Piece { plain, escaped } in &self.pieces {
             fields.decoded.push_str(&text[plain.clone()]);
-            fields.decoded.extend(*escaped);
+            if let Some(escaped) = escaped {
+                fields.decoded.push(*escaped);
+            }
         }
         fields.letters = self.letters;
         fields.list.extend_from_slice(&self.list);
@@ -142,7 +144,7 @@ impl Shape {
         let mut wrong = 0;
         for ((byte, sample), free) in bytes.iter().zip(&self.sample).zip(&self.free) {
             let is_bad = (*byte == b'"') | (*byte == b'\\') | !byte.is_ascii();
-            wrong |= ((byte ^ sample) & !free) | (u8::from(is_bad).wrapping_neg() & free);
+            wrong |= ((byte ^ sample) & !free) | if is_bad { *free } else { 0 };
         }
         wrong == 0
     }
