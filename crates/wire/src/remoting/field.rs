@@ -57,6 +57,13 @@ pub trait FieldValue<'a>: Sized {
     /// [`FieldError`] when it is required and missing, or not of its type.
     fn read(name: &'static str, value: Option<&'a str>) -> Result<Self, FieldError>;
 
+    /// The same as [`FieldValue::read`], of a usual value that need not be looked at as a text; `None` if it is not one,
+    /// as an empty one never is.
+    #[inline(always)]
+    fn read_usual(_value: &[u8]) -> Option<Self> {
+        None
+    }
+
     /// Writes the value, or nothing when it is an absent optional one.
     fn write(&self, name: &str, sink: &mut impl FieldSink);
 }
@@ -79,6 +86,11 @@ impl<'a> FieldValue<'a> for bool {
         Ok(value.ok_or(FieldError::Missing { name })?.eq_ignore_ascii_case("true"))
     }
 
+    #[inline(always)]
+    fn read_usual(value: &[u8]) -> Option<Self> {
+        (!value.is_empty()).then(|| value.eq_ignore_ascii_case(b"true"))
+    }
+
     fn write(&self, name: &str, sink: &mut impl FieldSink) {
         sink.text(name, if *self { "true" } else { "false" });
     }
@@ -86,12 +98,15 @@ impl<'a> FieldValue<'a> for bool {
 
 /// The usual case of a number: up to 18 digits and nothing else. A send has eight of them.
 #[inline]
-fn digits(text: &str) -> Option<u64> {
+fn digits(text: &[u8]) -> Option<u64> {
+    if let [digit @ b'0'..=b'9'] = text {
+        return Some(u64::from(digit - b'0'));
+    }
     if text.is_empty() || text.len() > 18 {
         return None;
     }
     let mut number = 0;
-    for byte in text.bytes() {
+    for byte in text {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
@@ -107,10 +122,15 @@ macro_rules! integer_value {
             #[inline]
             fn read(name: &'static str, value: Option<&'a str>) -> Result<Self, FieldError> {
                 let value = value.ok_or(FieldError::Missing { name })?;
-                if let Some(number) = digits(value).and_then(|number| number.try_into().ok()) {
+                if let Some(number) = Self::read_usual(value.as_bytes()) {
                     return Ok(number);
                 }
                 value.parse().map_err(|_| FieldError::bad(name, value, $expected))
+            }
+
+            #[inline(always)]
+            fn read_usual(value: &[u8]) -> Option<Self> {
+                digits(value)?.try_into().ok()
             }
 
             fn write(&self, name: &str, sink: &mut impl FieldSink) {
@@ -133,6 +153,11 @@ impl<'a, T: FieldValue<'a>> FieldValue<'a> for Option<T> {
             None | Some("") => Ok(None),
             value => T::read(name, value).map(Some),
         }
+    }
+
+    #[inline(always)]
+    fn read_usual(value: &[u8]) -> Option<Self> {
+        if value.is_empty() { None } else { T::read_usual(value).map(Some) }
     }
 
     fn write(&self, name: &str, sink: &mut impl FieldSink) {

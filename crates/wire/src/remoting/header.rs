@@ -13,6 +13,7 @@ mod tests;
 use crate::remoting::code::{RequestCode, ResponseCode};
 use crate::remoting::escape::EscapeError;
 use crate::remoting::frame::{Encoding, RawFrame};
+pub(crate) use fields::Letters;
 pub use fields::{Fields, Spare};
 use std::borrow::Cow;
 use thiserror::Error;

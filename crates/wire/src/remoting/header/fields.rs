@@ -8,6 +8,7 @@ use super::shape::Shape;
 use super::{FIELDS_MAX, HeaderError};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Room for the fields of nearly every request, so that one allocation does.
 pub(super) const FIELDS_USUAL: usize = 16;
@@ -62,12 +63,29 @@ impl Span {
     }
 
     /// Where it is, unless in the decoded text. The default is nowhere.
-    pub(super) fn in_header(self) -> Option<std::ops::Range<usize>> {
-        (self.start & DECODED == 0).then_some(self.start as usize..self.end as usize)
+    pub(super) fn in_header(self) -> Option<Range<usize>> {
+        (self.text() == 0).then(|| self.range())
     }
 
     pub(super) fn len(self) -> usize {
-        (self.end - (self.start & !DECODED)) as usize
+        self.range().len()
+    }
+
+    /// Its part of the header's text or of the decoded one. Spans are made of whole characters: there always is one.
+    #[inline(always)]
+    fn of<'t>(self, texts: &[&'t str; 2]) -> Option<&'t str> {
+        texts[self.text()].get(self.range())
+    }
+
+    /// Which of the two texts it lies in.
+    #[inline(always)]
+    fn text(self) -> usize {
+        (self.start / DECODED) as usize
+    }
+
+    #[inline(always)]
+    fn range(self) -> Range<usize> {
+        (self.start & !DECODED) as usize..self.end as usize
     }
 
     pub(super) fn ends_a_character(self, text: &str) -> bool {
@@ -100,28 +118,22 @@ impl<'a> Fields<'a> {
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         match name.as_bytes() {
-            [letter @ b'a'..=b'p'] => self.at_letter(usize::from(letter - b'a')),
+            [letter @ b'a'..=b'p'] => self.letters().text(usize::from(letter - b'a')),
             _ => self.list.iter().rev().find(|(n, _)| self.resolve(*n) == name).map(|(_, value)| self.resolve(*value)),
         }
     }
 
     /// The names and values: those named by one letter, then the others in the order sent, doubles included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let letters = (0..LETTERS).filter_map(|at| Some((&LETTER_NAMES[at..=at], self.at_letter(at)?)));
-        letters.chain(self.list.iter().map(|(name, value)| (self.resolve(*name), self.resolve(*value))))
+        let letters = self.letters();
+        let named = (0..LETTERS).filter_map(move |at| Some((&LETTER_NAMES[at..=at], letters.text(at)?)));
+        named.chain(self.list.iter().map(|(name, value)| (self.resolve(*name), self.resolve(*value))))
     }
 
-    /// The values of the fields that are named by the first `N` letters.
+    /// The fields that are named by a letter.
     #[inline]
-    pub(crate) fn by_letter<const N: usize>(&self) -> [Option<&str>; N] {
-        const { assert!(N <= LETTERS, "so many letters have a place") };
-        std::array::from_fn(|at| self.at_letter(at))
-    }
-
-    #[inline]
-    fn at_letter(&self, at: usize) -> Option<&str> {
-        let value = self.letters[at];
-        (value != Span::default()).then(|| self.resolve(value))
+    pub(crate) fn letters(&self) -> Letters<'_> {
+        Letters { spans: &self.letters, texts: self.texts() }
     }
 
     /// How many there are.
@@ -141,9 +153,12 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn resolve(&self, span: Span) -> &str {
-        let from = if span.start & DECODED == 0 { self.text } else { &self.decoded };
-        // Spans are made of whole characters, so the default is never taken.
-        from.get((span.start & !DECODED) as usize..span.end as usize).unwrap_or_default()
+        span.of(&self.texts()).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn texts(&self) -> [&str; 2] {
+        [self.text, &self.decoded]
     }
 
     /// Puts decoded names of one letter where they belong; they are known only when all is read.
@@ -183,6 +198,31 @@ impl<'a> Fields<'a> {
         }
         self.list.push((name, value));
         Ok(())
+    }
+}
+
+/// The values of the fields that are named by a letter, by its place in the alphabet.
+pub(crate) struct Letters<'a> {
+    spans: &'a [Span; LETTERS],
+    texts: [&'a str; 2],
+}
+
+impl<'a> Letters<'a> {
+    #[inline]
+    pub(crate) fn has(&self, at: usize) -> bool {
+        self.spans[at] != Span::default()
+    }
+
+    #[inline]
+    pub(crate) fn text(&self, at: usize) -> Option<&'a str> {
+        if self.has(at) { self.spans[at].of(&self.texts) } else { None }
+    }
+
+    /// The same as bytes; none of them if there is no such field.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, at: usize) -> &'a [u8] {
+        let span = self.spans[at];
+        self.texts[span.text()].as_bytes().get(span.range()).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sending.
 
 use crate::remoting::field::{FieldError, FieldSink, FieldValue, header_fields};
-use crate::remoting::header::Fields;
+use crate::remoting::header::{Fields, Letters};
 
 /// What to store: `SEND_MESSAGE`, `SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE`, `SEND_REPLY_MESSAGE` and its V2. The body is
 /// the message or the batch.
@@ -57,6 +57,29 @@ const NAMES: [(&str, &str); 14] = [
     ("bname", "n"),
 ];
 
+/// Where the values are, in the order of [`NAMES`].
+trait Values<'a> {
+    fn read<T: FieldValue<'a>>(&self, at: usize) -> Result<T, FieldError>;
+}
+
+struct Long<'a>([Option<&'a str>; NAMES.len()]);
+
+impl<'a> Values<'a> for Long<'a> {
+    fn read<T: FieldValue<'a>>(&self, at: usize) -> Result<T, FieldError> {
+        T::read(NAMES[at].0, self.0[at])
+    }
+}
+
+impl<'a> Values<'a> for Letters<'a> {
+    #[inline(always)]
+    fn read<T: FieldValue<'a>>(&self, at: usize) -> Result<T, FieldError> {
+        match T::read_usual(self.bytes(at)) {
+            Some(value) => Ok(value),
+            None => T::read(NAMES[at].1, self.text(at)),
+        }
+    }
+}
+
 impl<'a> SendMessage<'a> {
     /// Reads the long names of `SEND_MESSAGE` and `SEND_REPLY_MESSAGE`.
     ///
@@ -69,7 +92,7 @@ impl<'a> SendMessage<'a> {
                 slots[at] = Some(value);
             }
         }
-        Self::from_slots(&slots, |at| NAMES[at].0)
+        Self::from_values(&Long(slots))
     }
 
     /// Reads the one-letter names of `SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE` and `SEND_REPLY_MESSAGE_V2`.
@@ -78,28 +101,31 @@ impl<'a> SendMessage<'a> {
     /// As [`SendMessage::parse`].
     #[inline]
     pub fn parse_short(fields: &'a Fields<'_>) -> Result<Self, FieldError> {
-        let mut slots = fields.by_letter();
-        slots[13] = slots[13].or_else(|| fields.get(NAMES[13].0));
-        Self::from_slots(&slots, |at| NAMES[at].1)
+        let letters = fields.letters();
+        let mut send = Self::from_values(&letters)?;
+        if !letters.has(13) {
+            send.broker_name = FieldValue::read(NAMES[13].0, fields.get(NAMES[13].0))?;
+        }
+        Ok(send)
     }
 
-    #[inline]
-    fn from_slots(slots: &[Option<&'a str>; 14], name: impl Fn(usize) -> &'static str) -> Result<Self, FieldError> {
+    #[inline(always)]
+    fn from_values(values: &impl Values<'a>) -> Result<Self, FieldError> {
         Ok(Self {
-            producer_group: FieldValue::read(name(0), slots[0])?,
-            topic: FieldValue::read(name(1), slots[1])?,
-            default_topic: FieldValue::read(name(2), slots[2])?,
-            default_topic_queue_nums: FieldValue::read(name(3), slots[3])?,
-            queue_id: FieldValue::read(name(4), slots[4])?,
-            sys_flag: FieldValue::read(name(5), slots[5])?,
-            born_timestamp: FieldValue::read(name(6), slots[6])?,
-            flag: FieldValue::read(name(7), slots[7])?,
-            properties: FieldValue::read(name(8), slots[8])?,
-            reconsume_times: FieldValue::read(name(9), slots[9])?,
-            unit_mode: FieldValue::read(name(10), slots[10])?,
-            max_reconsume_times: FieldValue::read(name(11), slots[11])?,
-            batch: FieldValue::read(name(12), slots[12])?,
-            broker_name: FieldValue::read(name(13), slots[13])?,
+            producer_group: values.read(0)?,
+            topic: values.read(1)?,
+            default_topic: values.read(2)?,
+            default_topic_queue_nums: values.read(3)?,
+            queue_id: values.read(4)?,
+            sys_flag: values.read(5)?,
+            born_timestamp: values.read(6)?,
+            flag: values.read(7)?,
+            properties: values.read(8)?,
+            reconsume_times: values.read(9)?,
+            unit_mode: values.read(10)?,
+            max_reconsume_times: values.read(11)?,
+            batch: values.read(12)?,
+            broker_name: values.read(13)?,
         })
     }
 
