@@ -122,60 +122,79 @@ impl<'a> Labels<'a> {
 
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    // Every message that is sent is read by this a few times.
-    let mut at = 0;
+    let (mut ends, mut start) = (Ends::of(text.as_bytes()), 0);
     std::iter::from_fn(move || {
         loop {
-            let name_end = next_end(text.as_bytes(), at, NAME_END);
-            let (name, ended_by) = (text.get(at..name_end)?, text.as_bytes().get(name_end)?);
-            at = name_end + 1;
-            if *ended_by == NAME_END {
-                let value_end = next_end(text.as_bytes(), at, VALUE_END);
-                let value = text.get(at..value_end)?;
-                at = value_end + 1;
-                return Some((name, value));
+            let end = ends.next()?;
+            let name = text.get(start..end)?;
+            start = end + 1;
+            if text.as_bytes()[end] == NAME_END {
+                let value = start;
+                // A name end within a value is part of it.
+                while let Some(end) = ends.next() {
+                    start = end + 1;
+                    if text.as_bytes()[end] == VALUE_END {
+                        return Some((name, text.get(value..end)?));
+                    }
+                }
+                return Some((name, text.get(value..)?));
             }
         }
     })
 }
 
-/// Where the next value end stands, or `end` if that comes first; the length when there is none. Names and values are
-/// short, so eight bytes at a time are faster than wider steps.
-#[inline(always)]
-fn next_end(bytes: &[u8], from: usize, end: u8) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const _: () = assert!(NAME_END < VALUE_END, "one comparison finds both");
-    let is_end = |byte: u8| byte == VALUE_END || byte == end;
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        // High bits at the bytes up to `VALUE_END`; only the lowest one is certain.
-        let low = word.wrapping_sub(ONES * u64::from(VALUE_END + 1)) & !word & (ONES << 7);
-        if low == 0 {
-            at += 8;
-            continue;
-        }
-        at += (low.trailing_zeros() / 8) as usize;
-        if is_end(bytes[at]) {
-            return at;
-        }
-        at += 1;
+/// Where names and values end. Every message that is sent is read by this, so eight bytes are looked at together.
+struct Ends<'a> {
+    bytes: &'a [u8],
+    /// Bytes that were looked at.
+    at: usize,
+    /// High bits at the last eight of them that are still to be told.
+    hits: u64,
+}
+
+impl<'a> Ends<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, hits: 0 }
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| is_end(*byte)).unwrap_or(rest.len())
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        while self.hits == 0 {
+            let word = match self.bytes.get(self.at..)? {
+                [] => return None,
+                rest => rest.first_chunk().map_or_else(|| last_word(rest), |word| u64::from_le_bytes(*word)),
+            };
+            self.hits = ends_in(word);
+            self.at += 8;
+        }
+        let found = self.at - 8 + (self.hits.trailing_zeros() / 8) as usize;
+        self.hits &= self.hits - 1;
+        Some(found)
+    }
+}
+
+/// Fewer than eight bytes; those that are missing are no ends.
+fn last_word(bytes: &[u8]) -> u64 {
+    let mut word = [u8::MAX; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// High bits at the bytes that end a name or a value.
+#[inline(always)]
+fn ends_in(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // No byte borrows of its neighbour, because its high bit is set: it stays set unless the others are below the number.
+    let is_below = |number: u8| !((word | HIGHS) - ONES * u64::from(number)) & !word & HIGHS;
+    const { assert!(VALUE_END == NAME_END + 1, "two comparisons find both") };
+    is_below(VALUE_END + 1) & !is_below(NAME_END)
 }
 
 /// The value of a property; the last one wins where a name stands twice.
 #[must_use]
 pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (mut found, mut at) = (None, 0);
-    while at < text.len() {
-        let end = next_end(text.as_bytes(), at, VALUE_END);
-        let value = text.get(at..end)?.strip_prefix(name).and_then(|rest| rest.strip_prefix(char::from(NAME_END)));
-        found = value.or(found);
-        at = end + 1;
-    }
-    found
+    iter(text).filter(|(other, _)| *other == name).last().map(|(_, value)| value)
 }
 
 /// Appends a pair, ending the text before it if it was left open.
