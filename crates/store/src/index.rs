@@ -1,6 +1,7 @@
 //! The index of the newest part of the log, which is in memory, and the stage that moves it to runs.
 
 use crate::log::Log;
+use crate::log::segment::Segment;
 use crate::log::writer::append_error;
 use crate::run::read::Run;
 use crate::run::write::{QueueTable, RunWriter};
@@ -21,6 +22,12 @@ use std::time::Duration;
 const MERGE_COUNT: usize = 16;
 /// Runs after the last table of all queues from which on the next run has one.
 const TABLE_EVERY: usize = 16;
+/// Segments whose runs may wait to be merged until little is written: the processor is the writer's meanwhile.
+const SEGMENTS_WAITING_MAX: usize = 16;
+/// How often it is looked whether little is written.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bytes a second up to which that is so.
+const QUIET_BYTES: u64 = 4 << 20;
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -91,11 +98,35 @@ pub(crate) struct Indexer {
     pub(crate) shared: Arc<Shared>,
     /// Not before this time after a failure.
     pub(crate) retry_at: Duration,
+    pub(crate) calm: Calm,
+}
+
+/// Whether little is written to the log.
+pub(crate) struct Calm {
+    since: Duration,
+    written: u64,
+    is_calm: bool,
+}
+
+impl Calm {
+    pub(crate) fn since(now: Duration, written: u64) -> Self {
+        Self { since: now, written, is_calm: false }
+    }
+
+    /// Looks at how much is written by now, unless it did so just before.
+    fn look(&mut self, now: Duration, written: u64) {
+        let elapsed = now.saturating_sub(self.since);
+        if elapsed >= LOOK {
+            let bytes = written.saturating_sub(self.written) as f64;
+            self.is_calm = bytes <= QUIET_BYTES as f64 * elapsed.as_secs_f64();
+            (self.since, self.written) = (now, written);
+        }
+    }
 }
 
 impl Stage for Indexer {
     fn step(&mut self) -> Step {
-        let log = &self.shared.log;
+        let log = Arc::clone(&self.shared.log);
         if log.is_abandoned() {
             return self.end();
         }
@@ -112,8 +143,9 @@ impl Stage for Indexer {
         });
         *self.shared.index_failure.lock() = failure;
         match result {
-            Ok(()) if is_last => self.end(),
-            Ok(()) => Step::Wait,
+            Ok(_) if is_last => self.end(),
+            Ok(waiting) if waiting > 0 => Step::WaitFor(LOOK),
+            Ok(_) => Step::Wait,
             Err(error) => {
                 add(&log.stats.run_errors, 1);
                 tracing::warn!(%error, "cannot write the index; it stays in memory and is tried again");
@@ -152,12 +184,15 @@ impl Indexer {
         Step::Done
     }
 
-    fn work(&self, is_last: bool) -> io::Result<()> {
+    /// Does what there is to do; tells how many segments have runs that wait to be merged.
+    fn work(&mut self, is_last: bool) -> io::Result<usize> {
         self.repair()?;
         while let Some(to) = due(&self.shared, is_last) {
             self.write_run(to, is_last)?;
             self.shared.log.signals.writer.give();
         }
+        let log = &self.shared.log;
+        self.calm.look(log.host.clock.monotonic(), log.written());
         self.merge()
     }
 
@@ -205,17 +240,25 @@ impl Indexer {
         self.shared.newest.lock().queues.append(&mut queues);
     }
 
-    fn merge(&self) -> io::Result<()> {
+    /// Runs of a segment, if they are to be merged.
+    fn to_merge(&self, segment: &Segment) -> Option<Vec<Arc<Run>>> {
+        let is_within = |run: &&Arc<Run>| segment.start <= run.header.from && run.header.to <= segment.end();
+        let runs: Vec<Arc<Run>> = self.shared.log.runs.list().iter().filter(is_within).cloned().collect();
+        let is_sealed = runs.last().is_some_and(|run| run.header.to == segment.end());
+        (runs.len() >= if is_sealed { 2 } else { MERGE_COUNT }).then_some(runs)
+    }
+
+    /// Merges what is to be merged, or leaves a few segments for a quieter time; tells how many.
+    fn merge(&self) -> io::Result<usize> {
         let log = &*self.shared.log;
         let (disk, dir) = (&*log.host.disk, index_dir(&log.options.dir));
-        for segment in log.segments.load().iter() {
-            let runs: Vec<Arc<Run>> = {
-                let is_within = |run: &&Arc<Run>| segment.start <= run.header.from && run.header.to <= segment.end();
-                log.runs.list().iter().filter(is_within).cloned().collect()
-            };
-            let is_sealed = runs.last().is_some_and(|run| run.header.to == segment.end());
-            if runs.len() < 2 || !(is_sealed || runs.len() >= MERGE_COUNT) || log.is_closing() {
-                continue;
+        let all: Vec<_> = log.segments.load().iter().filter_map(|segment| self.to_merge(segment)).collect();
+        if log.is_closing() || !self.calm.is_calm && all.len() < SEGMENTS_WAITING_MAX {
+            return Ok(all.len());
+        }
+        for runs in all {
+            if log.is_closing() {
+                break;
             }
             let part = runs[0].header.from..runs[runs.len() - 1].header.to;
             let all = log.runs.list();
@@ -227,7 +270,7 @@ impl Indexer {
             add(&log.stats.runs_merged, old.len() as u64);
             run::remove(disk, &old);
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Retention takes segments away first and their runs then: runs that came into the list in between have no segment.

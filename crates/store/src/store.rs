@@ -1,6 +1,6 @@
 //! The store as others see it.
 
-use crate::index::{Indexer, Newest};
+use crate::index::{Calm, Indexer, Newest};
 use crate::log::Log;
 use crate::log::append::{self, Call, Inbox};
 use crate::log::entry::HEADER_LEN;
@@ -151,7 +151,8 @@ impl Store {
             released: shared.log.synced().saturating_sub(shared.log.options.hot_bytes),
         };
         let preparer = Preparer { shared: Arc::clone(&shared) };
-        let indexer = Indexer { shared: Arc::clone(&shared), retry_at: Duration::ZERO };
+        let calm = Calm::since(shared.log.host.clock.monotonic(), shared.log.written());
+        let indexer = Indexer { shared: Arc::clone(&shared), retry_at: Duration::ZERO, calm };
         let (stages, found_newest) = (Mutex::new(Vec::new()), found.last_timestamp);
         let store = Self(Arc::new(Inner { shared, stages, found_newest, _lock: lock }));
         let mut stages = store.0.stages.lock();
