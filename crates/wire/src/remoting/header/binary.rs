@@ -7,7 +7,7 @@
 //! Big endian, texts in UTF-8; an empty text stands for none. The code has 16 bits only, so requests with greater
 //! codes (POP, light topics) can travel in JSON only.
 
-use super::fields::{FIELDS_USUAL, Span};
+use super::fields::{Span, letter};
 use super::{FIELDS_MAX, Fields, Header, HeaderError, Spare};
 use std::borrow::Cow;
 
@@ -31,14 +31,15 @@ pub(super) fn parse(bytes: &[u8], spare: Spare) -> Result<Header<'_>, HeaderErro
     Ok(header)
 }
 
-/// Copies all names and values into one text, which is then checked at once: between them stand lengths, so the header
-/// itself is no text.
+/// Copies all values, and the names that are not one letter, into one text, which is then checked at once: between them
+/// stand lengths, so the header itself is no text.
 fn fields<'a>(cursor: &mut Cursor<'_>, spare: Spare) -> Result<Fields<'a>, HeaderError> {
     let bytes = cursor.length("the fields")?;
     let end = cursor.at + bytes;
-    let (mut texts, mut spans) = (spare.text.into_bytes(), spare.list);
+    let mut fields = Fields::of("", spare);
+    let mut texts = std::mem::take(&mut fields.decoded).into_bytes();
     texts.reserve(bytes);
-    spans.reserve(FIELDS_USUAL);
+    let mut count = 0;
     while cursor.at < end {
         let name_bytes = usize::from(u16::from_be_bytes(cursor.take("a field name")?));
         let name = cursor.chunk(name_bytes).ok_or(cursor.truncated("a field name"))?;
@@ -47,25 +48,33 @@ fn fields<'a>(cursor: &mut Cursor<'_>, spare: Spare) -> Result<Fields<'a>, Heade
         if name.is_empty() || value.is_empty() {
             continue;
         }
-        if spans.len() == FIELDS_MAX {
+        if count == FIELDS_MAX {
             return Err(HeaderError::TooManyFields { limit: FIELDS_MAX });
         }
-        let start = texts.len();
-        texts.extend_from_slice(name);
-        let middle = texts.len();
-        texts.extend_from_slice(value);
-        spans.push((Span::decoded(start, middle), Span::decoded(middle, texts.len())));
+        count += 1;
+        let mut put = |text: &[u8]| {
+            let start = texts.len();
+            texts.extend_from_slice(text);
+            Span::decoded(start, texts.len())
+        };
+        let place = if let [name] = name { letter(*name) } else { None };
+        match place {
+            // Not over another one, whose end is looked at below too.
+            Some(place) if fields.letters[place] == Span::default() => fields.letters[place] = put(value),
+            _ => fields.push(put(name), put(value))?,
+        }
     }
     if cursor.at != end {
         return Err(HeaderError::Syntax { at: end, expected: "the end of the last field" });
     }
     let not_utf8 = HeaderError::NotUtf8 { at: end - bytes };
-    let texts = String::from_utf8(texts).map_err(|_| not_utf8.clone())?;
+    fields.decoded = String::from_utf8(texts).map_err(|_| not_utf8.clone())?;
     // Two broken texts side by side may make a whole one.
-    if spans.iter().any(|(name, value)| !name.ends_a_character(&texts) || !value.ends_a_character(&texts)) {
+    if !fields.end_in_whole_characters() {
         return Err(not_utf8);
     }
-    Ok(Fields::of_decoded(texts, spans))
+    fields.place_decoded();
+    Ok(fields)
 }
 
 struct Cursor<'a> {

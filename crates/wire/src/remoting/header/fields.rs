@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// Room for the fields of nearly every request, so that one allocation does.
-pub(super) const FIELDS_USUAL: usize = 16;
+const FIELDS_USUAL: usize = 16;
 
 /// Letters that have a place of their own, from `a` on.
 pub(super) const LETTERS: usize = 16;
@@ -87,10 +87,6 @@ impl Span {
     fn range(self) -> Range<usize> {
         (self.start & !DECODED) as usize..self.end as usize
     }
-
-    pub(super) fn ends_a_character(self, text: &str) -> bool {
-        text.is_char_boundary(self.end as usize)
-    }
 }
 
 impl<'a> Fields<'a> {
@@ -159,6 +155,12 @@ impl<'a> Fields<'a> {
     #[inline(always)]
     fn texts(&self) -> [&str; 2] {
         [self.text, &self.decoded]
+    }
+
+    /// Whether no text, all of them decoded, ends within a character.
+    pub(super) fn end_in_whole_characters(&self) -> bool {
+        let others = self.list.iter().flat_map(|(name, value)| [name, value]);
+        self.letters.iter().chain(others).all(|span| self.decoded.is_char_boundary(span.end as usize))
     }
 
     /// Puts decoded names of one letter where they belong; they are known only when all is read.

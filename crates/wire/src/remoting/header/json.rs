@@ -226,7 +226,10 @@ impl<'a> Scanner<'a> {
         let bytes = self.bytes;
         let mut rest = bytes.get(self.at..)?;
         while let Some([b'"', name, q, colon, b'"', value @ ..]) = rest.first_chunk::<15>() {
-            let Some(place) = letter(*name).filter(|_| [*q, *colon] == *b"\":") else { break };
+            let Some(place) = letter(*name) else { break };
+            if [*q, *colon] != *b"\":" {
+                break;
+            }
             let start = bytes.len() - rest.len() + 5;
             // The first hit, when it is a quote, ends the value: nothing before it is one or a backslash.
             let hits = possible_hits(u64::from_le_bytes(*value.first_chunk()?), b'"');

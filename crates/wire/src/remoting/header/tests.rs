@@ -66,6 +66,8 @@ fn json_is_read_in_every_form_that_clients_send() {
 fn of_equal_names_the_last_counts() {
     let fields: Fields<'_> = [("a", "1"), ("a", "2")].into_iter().collect();
     assert_eq!(fields.get("a"), Some("2"));
+    let binary = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\x01a\0\0\0\x011\0\x01a\0\0\0\x012";
+    check_binary(binary, Ok(Header { fields, ..header(1) }));
 }
 
 #[test]
@@ -139,6 +141,11 @@ fn broken_binary_is_refused() {
         b"\0\0\0\0\0\0\0\x06\0\x01a\0\0\0\x01b",
         HeaderError::Syntax { at: 27, expected: "the end of the last field" },
     );
+    for names in ["ab", "aa", "qr"] {
+        let [first, second] = *names.as_bytes() else { continue };
+        let halves = [0, 1, first, 0, 0, 0, 1, 0xC3, 0, 1, second, 0, 0, 0, 1, 0xA9];
+        check(&[&b"\0\0\0\0\0\0\0\x10"[..], &halves].concat(), HeaderError::NotUtf8 { at: 21 });
+    }
 }
 
 fn texts() -> impl Strategy<Value = String> {
