@@ -153,7 +153,7 @@ fn write_receipt(out: &mut BytesMut, asker: &Asker, unique_keys: &str, receipt: 
     let mut writer = FrameWriter::response(out, asker.encoding, ResponseCode::SUCCESS, asker.opaque);
     id.move_to(receipt.first.physical_offset);
     if receipt.rest.is_empty() {
-        writer.field_plain(name!("msgId"), &*id);
+        writer.field_plain(name!("msgId"), id.as_bytes());
     } else {
         let mut ids = id.as_str().to_owned();
         for place in &receipt.rest {
