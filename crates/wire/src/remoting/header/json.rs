@@ -16,27 +16,22 @@ mod tests;
 /// Boxed within the scanner: errors are rare, and a small result stays in registers.
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
-#[inline(never)] // so that the header is filled where the caller wants it: it is too large to be moved about
 pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| HeaderError::NotUtf8 { at: error.valid_up_to() })?;
-    let spare = match spare.shape.take() {
-        Some(shape) => match shape.read(text, spare) {
+    let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
+    if let Some(shape) = spare.shape.take() {
+        match shape.read(text, spare) {
             Ok(header) => return Ok(header),
-            Err(spare) => spare,
-        },
-        None => spare,
-    };
-    let is_like_before = spare.header_len == bytes.len();
-    let mut parsed = Ok(Header { fields: Fields::of(text, spare), ..Header::default() });
-    if let Ok(header) = &mut parsed {
-        match parse_into(header) {
-            // The second of its kind: more may follow.
-            Ok(()) if is_like_before => header.fields.shape = Shape::of(text, header).map(Box::new),
-            Ok(()) => {}
-            Err(error) => parsed = Err(*error),
+            Err(unused) => spare = unused,
         }
     }
-    parsed
+    let is_like_before = spare.header_len == bytes.len();
+    let mut header = Header { fields: Fields::of(text, spare), ..Header::default() };
+    parse_into(&mut header).map_err(|e| *e)?;
+    if is_like_before {
+        // The second of its kind: more may follow.
+        header.fields.shape = Shape::of(text, &header).map(Box::new);
+    }
+    Ok(header)
 }
 
 fn parse_into(header: &mut Header<'_>) -> Result<()> {
