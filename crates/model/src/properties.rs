@@ -121,26 +121,41 @@ impl<'a> Labels<'a> {
 }
 
 /// The pairs of a text, in order. Parts without a name end are passed over, as the original does.
-pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let (mut ends, mut start) = (Ends::of(text.as_bytes()), 0);
-    std::iter::from_fn(move || {
+#[inline(always)]
+pub fn iter(text: &str) -> Pairs<'_> {
+    Pairs { text, ends: Ends::of(text.as_bytes()), start: 0 }
+}
+
+/// See [`iter`].
+pub struct Pairs<'a> {
+    text: &'a str,
+    ends: Ends<'a>,
+    /// Where the next name starts.
+    start: usize,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let end = ends.next()?;
-            let name = text.get(start..end)?;
-            start = end + 1;
-            if text.as_bytes()[end] == NAME_END {
-                let value = start;
-                // A name end within a value is part of it.
-                while let Some(end) = ends.next() {
-                    start = end + 1;
-                    if text.as_bytes()[end] == VALUE_END {
-                        return Some((name, text.get(value..end)?));
-                    }
-                }
-                return Some((name, text.get(value..)?));
+            let (from, end) = (self.start, self.ends.next()?);
+            self.start = end + 1;
+            if self.text.as_bytes()[end] == VALUE_END {
+                continue;
             }
+            // A name end within a value is part of it.
+            let value_end = loop {
+                match self.ends.next() {
+                    Some(end) if self.text.as_bytes()[end] == NAME_END => {}
+                    end => break end.unwrap_or(self.text.len()),
+                }
+            };
+            self.start = value_end + 1;
+            return self.text.get(from..end).zip(self.text.get(end + 1..value_end));
         }
-    })
+    }
 }
 
 /// Where names and values end. Every message that is sent is read by this, so eight bytes are looked at together.
