@@ -8,6 +8,7 @@ mod redirect;
 
 use crate::{Broker, PublishError};
 use model::QueueId;
+use model::properties::Labels;
 use model::record::Place;
 use place::Drafts;
 use rt::BoxFuture;
@@ -141,6 +142,19 @@ impl Publishing<'_> {
                 Slot::Refused(error)
             }
         });
+    }
+
+    /// The unique id that its client gave the message added last; empty if there is none, or the message was refused.
+    #[must_use]
+    pub fn unique_key(&self) -> &str {
+        match self.slots.last() {
+            Some(Slot::Stored { .. }) => &self.drafts.unique_key,
+            Some(Slot::NeedsTopic(send)) => {
+                let last = send.content.parts().last();
+                last.and_then(|part| Labels::of(&part.properties).unique_key).unwrap_or_default()
+            }
+            Some(Slot::Refused(_)) | None => "",
+        }
     }
 
     /// Whether nothing was added.

@@ -20,13 +20,15 @@ pub(super) struct Drafts {
     topic: Option<Arc<TopicState>>,
     /// Properties of the last message as they are stored.
     properties: String,
+    /// The unique id that its client gave the last message.
+    pub(super) unique_key: String,
 }
 
 impl Drafts {
     /// Room for so many messages, whose bodies have so many bytes together.
     pub(super) fn new(now: Timestamp, messages: usize, body_bytes: usize) -> Self {
         let appends = Appends::with_capacity(messages, body_bytes);
-        Self { appends, now, topic: None, properties: String::new() }
+        Self { appends, now, topic: None, properties: String::new(), unique_key: String::new() }
     }
 
     /// The topic of this name. Sends that come together see it as the first of them does.
@@ -65,6 +67,8 @@ impl Broker {
             true => None,
             false => wish.asked.when(drafts.now.0, self.timer_delay_max())?,
         };
+        drafts.unique_key.clear();
+        drafts.unique_key.push_str(wish.labels.unique_key.unwrap_or(""));
         let text = &mut drafts.properties;
         self.put_properties(text, &part.properties, target, when);
         let max = properties::LEN_MAX - when.map_or(0, |_| properties::TIMER_ADDED_LEN_MAX);

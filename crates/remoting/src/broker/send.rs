@@ -67,13 +67,8 @@ impl<'b> Sends<'b> {
         let content = match is_batch {
             true => batch_content(frame.body, &mut self.unique_keys)?,
             false => {
-                let text = send.properties.unwrap_or("");
-                self.unique_keys.push_str(properties::get(text, properties::UNIQ_KEY).unwrap_or(""));
-                Content::Single(BatchPart {
-                    flag: send.flag,
-                    properties: Cow::Borrowed(text),
-                    body: Cow::Borrowed(frame.body),
-                })
+                let (properties, body) = (Cow::Borrowed(send.properties.unwrap_or("")), Cow::Borrowed(frame.body));
+                Content::Single(BatchPart { flag: send.flag, properties, body })
             }
         };
         self.publishing.add(Publish {
@@ -88,6 +83,9 @@ impl<'b> Sends<'b> {
             max_reconsume_times: send.max_reconsume_times,
             content,
         });
+        if !is_batch {
+            self.unique_keys.push_str(self.publishing.unique_key());
+        }
         self.askers.push(Asker {
             opaque: header.opaque,
             encoding: frame.encoding,

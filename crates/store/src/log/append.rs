@@ -95,11 +95,12 @@ impl Inbox {
         self.waiting.lock().is_closed = true;
     }
 
-    /// Gives the call back if nobody takes it any more.
-    fn put(&self, call: Call) -> Result<(), Call> {
+    /// Refuses the call if nobody takes it any more.
+    fn put(&self, call: Call) -> Result<(), AppendError> {
         let mut waiting = self.waiting.lock();
         if waiting.is_closed {
-            return Err(call);
+            self.release(&call);
+            return Err(AppendError::Closed);
         }
         waiting.calls.push(call);
         Ok(())
@@ -141,11 +142,8 @@ pub(crate) fn append(shared: &Shared, appends: Appends) -> Result<Appending, App
     if count == 0 {
         call.complete();
     } else {
-        if let Err(call) = shared.inbox.put(call) {
-            // The store was closed since the first look.
-            shared.inbox.release(&call);
-            return Err(AppendError::Closed);
-        }
+        // The store may have been closed since the first look.
+        shared.inbox.put(call)?;
         match pending < GATHER_BYTES {
             true => log.signals.writer.give_soon(),
             false => log.signals.writer.give(),

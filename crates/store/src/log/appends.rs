@@ -46,7 +46,7 @@ pub struct Appends {
     pub(crate) bytes: Vec<u8>,
     pub(crate) items: Vec<Item>,
     /// The first message that can never be stored, and how many were before it.
-    flaw: Option<(usize, AppendError)>,
+    flaw: Option<Box<(usize, AppendError)>>,
 }
 
 /// What is known of an encoded message.
@@ -92,7 +92,7 @@ impl Appends {
         let len = draft.encoded_len();
         let properties = check("properties", draft.properties.len() as u64, properties::LEN_MAX as u64);
         if let Err(error) = properties.and_then(|()| check("record", len as u64, RECORD_LEN_MAX)) {
-            self.flaw.get_or_insert((self.items.len(), error));
+            self.flaw.get_or_insert_with(|| Box::new((self.items.len(), error)));
             return;
         }
         entry::put_draft(&mut self.bytes, &draft);
@@ -115,13 +115,13 @@ impl Appends {
     pub fn truncate(&mut self, count: usize) {
         let taken_back: usize = self.items.drain(count..).map(|item| item.entry_len()).sum();
         self.bytes.truncate(self.bytes.len() - taken_back);
-        self.flaw.take_if(|(at, _)| *at >= count);
+        self.flaw.take_if(|flaw| flaw.0 >= count);
     }
 
     /// Whether all of them can be stored; an atomic batch has at most so many bytes.
     pub(crate) fn check(&self, batch_max: u64) -> Result<(), AppendError> {
-        if let Some((_, error)) = &self.flaw {
-            return Err(error.clone());
+        if let Some(flaw) = &self.flaw {
+            return Err(flaw.1.clone());
         }
         let (mut batch_len, mut batch_count) = (0, 0);
         for item in &self.items {

@@ -175,7 +175,7 @@ proptest! {
         let bytes = writer.finish_parts(body.chunks(7));
         prop_assert_eq!(buf.len(), b"before".len() + bytes);
         let frame = crate::remoting::frame::split(&mut &buf[b"before".len()..], &Default::default()).expect("own frame").expect("whole");
-        prop_assert_eq!(&frame.body[..], &body[..]);
+        prop_assert_eq!(frame.body, &body[..]);
         prop_assert_eq!(frame.encoding, encoding);
         let got = Header::parse(&frame).expect("own header");
         prop_assert_eq!((got.code, got.opaque, got.flag, got.version, got.language), (code, opaque, flag, version, 0));
@@ -189,7 +189,7 @@ proptest! {
         let is_letter = |(name, _): &(&str, &str)| name.len() == 1;
         prop_assert!(got.fields.iter().filter(|field| !is_letter(field)).eq(sent().filter(|field| !is_letter(field))));
         if !binary {
-            let strict: serde_json::Value = serde_json::from_slice(&frame.header).expect("strict JSON");
+            let strict: serde_json::Value = serde_json::from_slice(frame.header).expect("strict JSON");
             prop_assert_eq!(strict["opaque"].as_i64(), Some(i64::from(opaque)));
         }
     }
