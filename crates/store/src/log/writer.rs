@@ -312,7 +312,8 @@ impl Writer {
 
     /// Writes the group and tells everyone; if that fails, takes it back.
     fn write_group(&mut self) -> Result<(), AppendError> {
-        match if self.group.len == 0 { Ok(()) } else { self.write() } {
+        let written = if self.group.len == 0 { Ok(()) } else { self.write() };
+        match written {
             Ok(()) => {
                 self.publish();
                 Ok(())
@@ -366,11 +367,13 @@ impl Writer {
             }
         });
         let (mut waiting, mut done) = (Vec::new(), Vec::with_capacity(group.done.len()));
-        for call in group.done.drain(..) {
+        for mut call in group.done.drain(..) {
             shared.inbox.release(&call);
             let is_synced = call.is_synced;
             #[cfg(feature = "planted-bugs")]
             let is_synced = is_synced && !log.has_bug(crate::PlantedBug::AckBeforeSync);
+            // They are written: who waits for the sync need not hold them in memory.
+            call.appends.bytes = Vec::new();
             if is_synced { waiting.push(call) } else { done.push(call) }
         }
         shared.complete(done);

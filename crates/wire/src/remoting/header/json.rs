@@ -9,6 +9,7 @@ use super::{DEPTH_MAX, Fields, Header, HeaderError, Spare};
 use crate::remoting::code::Language;
 use crate::remoting::escape::{EscapeError, possible_hits, special, unescape_into};
 use std::borrow::Cow;
+use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
@@ -26,17 +27,18 @@ pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Heade
     }
     let is_like_before = spare.header_len == bytes.len();
     let mut header = Header { fields: Fields::of(text, spare), ..Header::default() };
-    parse_into(&mut header).map_err(|e| *e)?;
+    let opaque = parse_into(&mut header).map_err(|e| *e)?;
     if is_like_before {
         // The second of its kind: more may follow.
-        header.fields.shape = Shape::of(text, &header).map(Box::new);
+        header.fields.shape = Shape::of(text, &header, opaque).map(Box::new);
     }
     Ok(header)
 }
 
-fn parse_into(header: &mut Header<'_>) -> Result<()> {
+/// Tells where the request's number stands.
+fn parse_into(header: &mut Header<'_>) -> Result<Range<usize>> {
     let text = header.fields.text;
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, opaque: 0..0 };
     let mut code = None;
     let mut is_more = match scanner.passes(b"{\"code\":") {
         true => {
@@ -51,7 +53,7 @@ fn parse_into(header: &mut Header<'_>) -> Result<()> {
         match scanner.key()? {
             Key::ExtFields => scanner.ext_fields(&mut header.fields)?,
             Key::Code => code = Some(scanner.integer()?),
-            Key::Opaque => header.opaque = scanner.integer()?,
+            Key::Opaque => header.opaque = scanner.opaque()?,
             Key::Flag => header.flag = scanner.integer()?,
             Key::Version => header.version = scanner.integer()?,
             Key::Language => header.language = scanner.language()?,
@@ -66,7 +68,7 @@ fn parse_into(header: &mut Header<'_>) -> Result<()> {
         return scanner.wrong("the end of the header");
     }
     header.code = code.ok_or(HeaderError::NoCode)?;
-    Ok(())
+    Ok(scanner.opaque)
 }
 
 /// What a member of the object says.
@@ -88,6 +90,8 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Where the request's number stands.
+    opaque: Range<usize>,
 }
 
 #[inline(always)]
@@ -170,7 +174,7 @@ impl<'a> Scanner<'a> {
             (header.flag, header.language) = (0, Language::JAVA.0);
         }
         if self.passes(b",\"opaque\":") {
-            header.opaque = self.integer()?;
+            header.opaque = self.opaque()?;
         }
         if self.passes(b",\"serializeTypeCurrentRPC\":") && !self.passes(b"\"JSON\"") {
             self.skip()?;
@@ -301,6 +305,14 @@ impl<'a> Scanner<'a> {
         self.skip()?;
         let raw = &self.text[start..self.at];
         Ok((raw != "null").then_some(Cow::Borrowed(raw)))
+    }
+
+    #[inline(always)]
+    fn opaque(&mut self) -> Result<i32> {
+        let start = self.at;
+        let opaque = self.integer()?;
+        self.opaque = start..self.at;
+        Ok(opaque)
     }
 
     #[inline(always)]

@@ -46,9 +46,11 @@ struct Piece {
 }
 
 impl Shape {
-    /// The shape of a header that was parsed from `text`; `None` if it has anything that requests do not usually have.
-    pub(super) fn of(text: &str, header: &Header<'_>) -> Option<Self> {
+    /// The shape of a header that was parsed from `text`, in which its number stands at `opaque`; `None` if it has anything
+    /// that requests do not usually have.
+    pub(super) fn of(text: &str, header: &Header<'_>, opaque: Range<usize>) -> Option<Self> {
         let fields = &header.fields;
+        number(&text[opaque.clone()])?;
         let mut shape = Self {
             sample: text.as_bytes().to_vec(),
             free: vec![0; text.len()],
@@ -56,7 +58,7 @@ impl Shape {
             language: header.language,
             version: header.version,
             flag: header.flag,
-            opaque: opaque_of(text, header)?,
+            opaque,
             letters: fields.letters,
             list: fields.list.clone(),
             pieces: Vec::new(),
@@ -71,9 +73,6 @@ impl Shape {
             if value.start > 0 && shape.sample[value.start - 1] == b'"' {
                 shape.free[value].fill(TEXT);
             }
-        }
-        if shape.free[shape.opaque.clone()].contains(&TEXT) {
-            return None;
         }
         shape.free[shape.opaque.clone()].fill(DIGIT);
         // Each text of a value that was decoded, and nothing else, was put behind the others.
@@ -148,14 +147,6 @@ impl Shape {
         }
         wrong == 0
     }
-}
-
-/// Where the digits of the request's number stand.
-fn opaque_of(text: &str, header: &Header<'_>) -> Option<Range<usize>> {
-    const NAME: &str = ",\"opaque\":";
-    let start = text.rfind(NAME)? + NAME.len();
-    let len = text[start..].bytes().take_while(u8::is_ascii_digit).count();
-    (number(&text[start..start + len]) == Some(header.opaque)).then_some(start..start + len)
 }
 
 /// A number of at most ten digits and nothing else.

@@ -104,7 +104,7 @@ impl SlowScanner<'_> {
 
     /// Has no fast path to be compared with.
     fn skip(&mut self) -> Slow<()> {
-        let mut scanner = Scanner { text: self.text, bytes: self.text.as_bytes(), at: self.at };
+        let mut scanner = Scanner { text: self.text, bytes: self.text.as_bytes(), at: self.at, opaque: 0..0 };
         scanner.skip().map_err(|error| *error)?;
         self.at = scanner.at;
         Ok(())
@@ -232,6 +232,27 @@ fn sends_of_one_kind_have_a_shape() {
     assert!(has_shape(&send, &other));
     assert!(!has_shape(&send, &headers("group", "K10")[0]));
     assert!(!has_shape(&pull, &pull), "it has a remark");
+    assert!(!has_shape(r#"{"code":1}"#, r#"{"code":1}"#), "it has no number");
+}
+
+#[test]
+fn only_the_number_of_the_request_is_its_number() {
+    let check = |before: &str, header: &str| check_behind(before.as_bytes(), header.as_bytes());
+    check(
+        r#"{"code":1,"opaque":7,"extFields":{"x":"","opaque":7}}"#,
+        r#"{"code":1,"opaque":7,"extFields":{"x":"","opaque":8}}"#,
+    );
+    check(
+        r#"{"code":1,"opaque":7,"extFields":{"x":"","opaque":7}}"#,
+        r#"{"code":1,"opaque":8,"extFields":{"x":"","opaque":7}}"#,
+    );
+    check(r#"{"code":1,"extFields":{"x":"","opaque":0}}"#, r#"{"code":1,"extFields":{"x":"","opaque":1}}"#);
+    check(r#"{"code":1,"opaque":7,"y":{"x":"","opaque":7}}"#, r#"{"code":1,"opaque":7,"y":{"x":"","opaque":8}}"#);
+    check(r#"{"code":1,"opaque":7,"a":"\u0041","opaque":7}"#, r#"{"code":1,"opaque":7,"a":"\u0041","opaque":9}"#);
+    check(r#"{"code":1,"opaque":"7"}"#, r#"{"code":1,"opaque":"8"}"#);
+    check(r#"{"code":1,"opaque":-7}"#, r#"{"code":1,"opaque":-8}"#);
+    check(r#"{"code":1,"opaque":2147483647}"#, r#"{"code":1,"opaque":2147483648}"#);
+    check(r#"{"code":1,"opaque":77}"#, r#"{"code":1,"opaque":7:}"#);
 }
 
 proptest! {
