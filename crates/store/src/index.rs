@@ -109,8 +109,9 @@ pub(crate) struct Calm {
 }
 
 impl Calm {
+    /// Calm until it is seen otherwise: what an earlier process left is merged before much is written.
     pub(crate) fn since(now: Duration, written: u64) -> Self {
-        Self { since: now, written, is_calm: false }
+        Self { since: now, written, is_calm: true }
     }
 
     /// Looks at how much is written by now, unless it did so just before.
