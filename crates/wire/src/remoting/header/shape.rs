@@ -13,9 +13,6 @@ use std::ops::Range;
 const TEXT: u8 = 0xFF;
 /// A digit stays within the sixteen characters that share its upper bits.
 const DIGIT: u8 = 0x0F;
-/// An escape that shapes know, `\u0001`.
-const ESCAPE: &[u8; 4] = b"\\u00";
-const ESCAPE_LEN: usize = 6;
 
 /// What headers have in common that have the same length and the same fields.
 #[derive(Clone)]
@@ -50,7 +47,9 @@ impl Shape {
     /// that requests do not usually have.
     pub(super) fn of(text: &str, header: &Header<'_>, opaque: Range<usize>) -> Option<Self> {
         let fields = &header.fields;
-        number(&text[opaque.clone()])?;
+        let is_decoded = |span: &Span| span.in_header().is_none();
+        let is_usual = header.remark.is_none() && !fields.list.iter().any(|(name, _)| is_decoded(name));
+        number(&text[opaque.clone()]).filter(|_| is_usual && text.is_ascii())?;
         let mut shape = Self {
             sample: text.as_bytes().to_vec(),
             free: vec![0; text.len()],
@@ -63,10 +62,6 @@ impl Shape {
             list: fields.list.clone(),
             pieces: Vec::new(),
         };
-        let is_decoded = |span: &Span| span.in_header().is_none();
-        if header.remark.is_some() || fields.list.iter().any(|(name, _)| is_decoded(name)) {
-            return None;
-        }
         let values = || fields.letters.iter().chain(fields.list.iter().map(|(_, value)| value));
         for value in values().filter_map(|value| value.in_header()) {
             // What is not quoted is no text: it could become something else altogether.
@@ -93,26 +88,20 @@ impl Shape {
                     at = end + 1;
                     break;
                 }
-                let escaped = if byte == b'"' { None } else { Some(self.escape_at(end)?) };
+                let (escaped, len) =
+                    if byte == b'"' { (None, 1) } else { escape_at(text, end).map(|(c, len)| (Some(c), len))? };
                 left = left.strip_prefix(&text[plain..end])?;
                 left = escaped.map_or(Some(left), |escaped| left.strip_prefix(escaped))?;
                 self.free[plain..end].fill(TEXT);
                 self.pieces.push(Piece { plain: plain..end, escaped });
-                plain = end + ESCAPE_LEN;
+                plain = end + len;
                 if escaped.is_none() {
-                    at = end + 1;
+                    at = plain;
                     break;
                 }
             }
         }
         left.is_empty().then_some(())
-    }
-
-    fn escape_at(&self, at: usize) -> Option<char> {
-        let digits = self.sample.get(at..at + ESCAPE_LEN)?.strip_prefix(ESCAPE)?;
-        let digits =
-            std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        u8::from_str_radix(digits, 16).ok().map(char::from)
     }
 
     /// The header in `text` if it has this shape; else the memory is given back.
@@ -146,6 +135,21 @@ impl Shape {
             wrong |= ((byte ^ sample) & !free) | if is_bad { *free } else { 0 };
         }
         wrong == 0
+    }
+}
+
+/// The character of an escape that is frequent, and the bytes that it takes.
+fn escape_at(text: &str, at: usize) -> Option<(char, usize)> {
+    match text.as_bytes().get(at + 1)? {
+        b'u' => {
+            let digits = text.get(at + 2..at + 6)?.strip_prefix("00")?;
+            Some((char::from(u8::from_str_radix(digits, 16).ok()?), 6))
+        }
+        plain @ (b'"' | b'\\' | b'/') => Some((char::from(*plain), 2)),
+        b'n' => Some(('\n', 2)),
+        b'r' => Some(('\r', 2)),
+        b't' => Some(('\t', 2)),
+        _ => None,
     }
 }
 

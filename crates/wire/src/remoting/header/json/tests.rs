@@ -231,6 +231,9 @@ fn sends_of_one_kind_have_a_shape() {
     let [other, ..] = headers("puorg", "K2");
     assert!(has_shape(&send, &other));
     assert!(!has_shape(&send, &headers("group", "K10")[0]));
+    let quoting = |key: &str| format!(r#"{{"code":1,"extFields":{{"i":"\"{key}\"\n\\\u0002"}},"opaque":1}}"#);
+    assert!(has_shape(&quoting("k"), &quoting("l")));
+    assert!(!has_shape(&quoting("é"), &quoting("é")), "it is not ASCII");
     assert!(!has_shape(&pull, &pull), "it has a remark");
     assert!(!has_shape(r#"{"code":1}"#, r#"{"code":1}"#), "it has no number");
 }
