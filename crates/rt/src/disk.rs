@@ -72,8 +72,8 @@ pub trait File: Send + Sync {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     /// Writes all of the slices one behind the other, as [`File::write_at`] would write them together.
     fn write_slices_at(&self, slices: &mut [IoSlice<'_>], at: u64) -> io::Result<()> {
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.write_at(&bytes, at)
+        let parts: Vec<&[u8]> = slices.iter().map(|slice| &**slice).collect();
+        self.write_at(&parts.concat(), at)
     }
     /// Makes all that was written before this call survive a power failure.
     fn sync(&self) -> io::Result<()>;

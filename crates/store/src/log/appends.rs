@@ -138,17 +138,11 @@ impl Appends {
     }
 }
 
-impl<'a> FromIterator<Append<'a>> for Appends {
-    fn from_iter<I: IntoIterator<Item = Append<'a>>>(messages: I) -> Self {
+impl<'a> From<Vec<Append<'a>>> for Appends {
+    fn from(messages: Vec<Append<'a>>) -> Self {
         let mut appends = Self::default();
         messages.into_iter().for_each(|append| appends.push(append));
         appends
-    }
-}
-
-impl<'a> From<Vec<Append<'a>>> for Appends {
-    fn from(messages: Vec<Append<'a>>) -> Self {
-        messages.into_iter().collect()
     }
 }
 

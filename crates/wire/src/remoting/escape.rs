@@ -77,7 +77,7 @@ pub(crate) fn unescape_into(
 
 /// The character of the escape at `at` and the index after it.
 #[inline]
-fn escape_at(bytes: &[u8], at: usize) -> Result<(char, usize), EscapeError> {
+pub(crate) fn escape_at(bytes: &[u8], at: usize) -> Result<(char, usize), EscapeError> {
     let kind = *bytes.get(at + 1).ok_or(EscapeError::Truncated)?;
     let plain = match kind {
         b'u' => return unicode_escape(bytes, at),

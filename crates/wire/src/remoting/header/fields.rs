@@ -179,17 +179,11 @@ impl<'a> Fields<'a> {
         });
     }
 
-    /// Adds the field that is named by this letter; false if the letter has no place.
-    #[inline]
-    pub(super) fn push_letter(&mut self, name: u8, value: Span) -> bool {
-        let place = letter(name).and_then(|place| self.letters.get_mut(place));
-        place.map(|place| *place = value).is_some()
-    }
-
     #[inline]
     pub(super) fn push(&mut self, name: Span, value: Span) -> Result<(), HeaderError> {
         let is_letter = name.start & DECODED == 0 && name.end == name.start + 1;
-        if is_letter && self.push_letter(self.text.as_bytes()[name.start as usize], value) {
+        if is_letter && let Some(place) = letter(self.text.as_bytes()[name.start as usize]) {
+            self.letters[place] = value;
             return Ok(());
         }
         if self.list.len() >= FIELDS_MAX {

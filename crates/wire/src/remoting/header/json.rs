@@ -30,7 +30,7 @@ pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Heade
     let opaque = parse_into(&mut header).map_err(|e| *e)?;
     if is_like_before {
         // The second of its kind: more may follow.
-        header.fields.shape = Shape::of(text, &header, opaque).map(Box::new);
+        header.fields.shape = Shape::of(&header, opaque).map(Box::new);
     }
     Ok(header)
 }

@@ -6,7 +6,8 @@
 
 use super::fields::{LETTERS, Span};
 use super::{Fields, Header, Spare};
-use crate::remoting::escape::special;
+use crate::remoting::escape::{escape_at, special};
+use crate::remoting::field::FieldValue;
 use std::ops::Range;
 
 /// What the bits of a byte of a text may do: all may change.
@@ -43,13 +44,12 @@ struct Piece {
 }
 
 impl Shape {
-    /// The shape of a header that was parsed from `text`, in which its number stands at `opaque`; `None` if it has anything
-    /// that requests do not usually have.
-    pub(super) fn of(text: &str, header: &Header<'_>, opaque: Range<usize>) -> Option<Self> {
-        let fields = &header.fields;
+    /// The shape of a header whose number stands at `opaque`; `None` if it has anything that requests do not usually have.
+    pub(super) fn of(header: &Header<'_>, opaque: Range<usize>) -> Option<Self> {
+        let (fields, text) = (&header.fields, header.fields.text);
         let is_decoded = |span: &Span| span.in_header().is_none();
         let is_usual = header.remark.is_none() && !fields.list.iter().any(|(name, _)| is_decoded(name));
-        number(&text[opaque.clone()]).filter(|_| is_usual && text.is_ascii())?;
+        number(text, &opaque).filter(|_| is_usual && text.is_ascii())?;
         let mut shape = Self {
             sample: text.as_bytes().to_vec(),
             free: vec![0; text.len()],
@@ -80,25 +80,26 @@ impl Shape {
     fn find_pieces(&mut self, text: &str, decoded: &str) -> Option<()> {
         let (mut at, mut left) = (0, decoded);
         while let Some(quote) = text[at..].find('"') {
-            let (start, mut plain) = (at + quote + 1, at + quote + 1);
+            at += quote + 1;
+            let first = self.pieces.len();
             loop {
-                let end = special(&self.sample, plain, b'"');
-                let byte = *self.sample.get(end)?;
-                if byte == b'"' && plain == start {
-                    at = end + 1;
+                let end = special(&self.sample, at, b'"');
+                let escape =
+                    if self.sample.get(end)? == &b'"' { None } else { Some(escape_at(&self.sample, end).ok()?) };
+                self.pieces.push(Piece { plain: at..end, escaped: escape.map(|(escaped, _)| escaped) });
+                at = escape.map_or(end + 1, |(_, after)| after);
+                if escape.is_none() {
                     break;
                 }
-                let (escaped, len) =
-                    if byte == b'"' { (None, 1) } else { escape_at(text, end).map(|(c, len)| (Some(c), len))? };
-                left = left.strip_prefix(&text[plain..end])?;
+            }
+            if self.pieces.len() == first + 1 {
+                // Without an escape it was not decoded.
+                self.pieces.pop();
+            }
+            for Piece { plain, escaped } in &self.pieces[first..] {
+                left = left.strip_prefix(&text[plain.clone()])?;
                 left = escaped.map_or(Some(left), |escaped| left.strip_prefix(escaped))?;
-                self.free[plain..end].fill(TEXT);
-                self.pieces.push(Piece { plain: plain..end, escaped });
-                plain = end + len;
-                if escaped.is_none() {
-                    at = plain;
-                    break;
-                }
+                self.free[plain.clone()].fill(TEXT);
             }
         }
         left.is_empty().then_some(())
@@ -106,7 +107,7 @@ impl Shape {
 
     /// The header in `text` if it has this shape; else the memory is given back.
     pub(super) fn read<'a>(self: Box<Self>, text: &'a str, mut spare: Spare) -> Result<Header<'a>, Spare> {
-        let Some(opaque) = self.fits(text.as_bytes()).then(|| number(&text[self.opaque.clone()])).flatten() else {
+        let Some(opaque) = self.fits(text.as_bytes()).then(|| number(text, &self.opaque)).flatten() else {
             spare.shape = Some(self);
             return Err(spare);
         };
@@ -138,26 +139,7 @@ impl Shape {
     }
 }
 
-/// The character of an escape that is frequent, and the bytes that it takes.
-fn escape_at(text: &str, at: usize) -> Option<(char, usize)> {
-    match text.as_bytes().get(at + 1)? {
-        b'u' => {
-            let digits = text.get(at + 2..at + 6)?.strip_prefix("00")?;
-            Some((char::from(u8::from_str_radix(digits, 16).ok()?), 6))
-        }
-        plain @ (b'"' | b'\\' | b'/') => Some((char::from(*plain), 2)),
-        b'n' => Some(('\n', 2)),
-        b'r' => Some(('\r', 2)),
-        b't' => Some(('\t', 2)),
-        _ => None,
-    }
-}
-
-/// A number of at most ten digits and nothing else.
-fn number(digits: &str) -> Option<i32> {
-    let mut number = 0;
-    for digit in digits.bytes() {
-        number = number * 10 + u64::from(Some(digit).filter(u8::is_ascii_digit)? - b'0');
-    }
-    Some(number).filter(|_| (1..=10).contains(&digits.len())).and_then(|number| i32::try_from(number).ok())
+/// Digits and nothing else.
+fn number(text: &str, at: &Range<usize>) -> Option<i32> {
+    i32::read_usual(&text.as_bytes()[at.clone()])
 }
