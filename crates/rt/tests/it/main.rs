@@ -4,4 +4,5 @@
 mod disk;
 mod net;
 mod sim_disk;
+mod stage;
 mod world;
