@@ -217,7 +217,7 @@ impl Broker {
                 Slot::Refused(error) => Err(error),
                 Slot::NeedsTopic(send) => self.create_and_publish(*send).await,
                 Slot::Stored { queue_id, count, recall_handle } => match &mut places {
-                    Ok(places) => receipt(queue_id, recall_handle, &mut places.by_ref().take(count)),
+                    Ok(places) => receipt(queue_id, recall_handle, count, places),
                     Err(error) => Err(error.clone().into()),
                 },
             });
@@ -230,9 +230,9 @@ impl Broker {
         let mut drafts = Drafts::new(self.now(), 1, 0);
         match self.plan(&send, &mut drafts)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
-            Planned::Appends { queue_id, recall_handle, .. } => {
-                let places = self.store().append(drafts.appends)?.await;
-                receipt(queue_id, recall_handle, &mut places.into_iter())
+            Planned::Appends { queue_id, count, recall_handle } => {
+                let mut places = self.store().append(drafts.appends)?.await.into_iter();
+                receipt(queue_id, recall_handle, count, &mut places)
             }
         }
     }
@@ -269,12 +269,15 @@ impl Broker {
     }
 }
 
+/// The receipt of the send whose messages have the next `count` places.
 fn receipt(
     queue_id: QueueId,
     recall_handle: Option<Box<str>>,
-    places: &mut dyn Iterator<Item = Result<Place, AppendError>>,
+    count: usize,
+    places: &mut std::vec::IntoIter<Result<Place, AppendError>>,
 ) -> Result<Receipt, PublishError> {
-    let first = places.next().unwrap_or(Err(AppendError::Closed))?;
-    let rest = places.collect::<Result<Vec<_>, _>>()?;
-    Ok(Receipt { queue_id, first, rest, recall_handle })
+    let first = places.next().unwrap_or(Err(AppendError::Closed));
+    // Taken as a whole, whatever became of them: those behind belong to other sends.
+    let rest: Vec<_> = places.by_ref().take(count - 1).collect();
+    Ok(Receipt { queue_id, first: first?, rest: rest.into_iter().collect::<Result<_, _>>()?, recall_handle })
 }

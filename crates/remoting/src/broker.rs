@@ -25,22 +25,28 @@ pub(crate) use topic::{topic_table, version_body};
 use crate::reply::Reply;
 use crate::server::{Connection, Door, Work};
 use broker::Broker;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::frame::RawFrame;
 use wire::remoting::header::{Header, Spare};
 use wire::remoting::{RequestCode, ResponseCode};
 
+/// Most memories of headers that are kept for the next reads.
+const SPARES_MAX: usize = 8;
+
 /// Answers the broker's request codes.
 pub struct BrokerDoor {
     broker: Arc<Broker>,
+    /// What the headers of a read have in common with those of another, of any connection.
+    spares: Mutex<Vec<Spare>>,
 }
 
 impl BrokerDoor {
     /// A door to a broker.
     #[must_use]
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker }
+        Self { broker, spares: Mutex::default() }
     }
 }
 
@@ -75,13 +81,14 @@ impl BrokerDoor {
     /// `wait`: the client is too fast, and its sends are refused until then.
     fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame<'_>], wait: Option<Duration>, work: &mut Work) {
         let mut sends = None;
-        let mut spare = Spare::default();
+        let mut spare = self.spares.lock().pop().unwrap_or_default();
         for frame in requests {
             let header = match Header::parse_within(frame, spare) {
                 Ok(header) => header,
                 Err(error) => {
                     tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
                     connection.close();
+                    spare = Spare::default();
                     break;
                 }
             };
@@ -105,8 +112,16 @@ impl BrokerDoor {
             }
             spare = header.into_spare();
         }
+        self.keep(spare);
         if let Some(sends) = sends {
             sends.store(self.broker.options().advertised, connection, work);
+        }
+    }
+
+    fn keep(&self, spare: Spare) {
+        let mut spares = self.spares.lock();
+        if spares.len() < SPARES_MAX {
+            spares.push(spare);
         }
     }
 

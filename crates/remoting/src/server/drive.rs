@@ -257,6 +257,10 @@ impl Drive<'_> {
                 continue;
             }
             let bytes = frame.header.len() + frame.body.len();
+            if requests.is_empty() {
+                // The others are probably like the first.
+                requests.reserve((1 + rest.len() / bytes.max(1)).min(requests_max));
+            }
             match is_bounded && self.pace.take(&self.options.rates, bytes, now).is_err() {
                 true => excess.push(frame),
                 false => requests.push(frame),

@@ -14,6 +14,10 @@ use std::ops::Range;
 const TEXT: u8 = 0xFF;
 /// A digit stays within the sixteen characters that share its upper bits.
 const DIGIT: u8 = 0x0F;
+/// Bytes that are compared at once.
+const WIDTH: usize = 16;
+/// Bytes of a header whose shape is worth its memory.
+const LENS: Range<usize> = WIDTH..4096;
 
 /// What headers have in common that have the same length and the same fields.
 #[derive(Clone)]
@@ -49,7 +53,7 @@ impl Shape {
         let (fields, text) = (&header.fields, header.fields.text);
         let is_decoded = |span: &Span| span.in_header().is_none();
         let is_usual = header.remark.is_none() && !fields.list.iter().any(|(name, _)| is_decoded(name));
-        number(text, &opaque).filter(|_| is_usual && text.is_ascii())?;
+        number(text, &opaque).filter(|_| is_usual && LENS.contains(&text.len()) && text.is_ascii())?;
         let mut shape = Self {
             sample: text.as_bytes().to_vec(),
             free: vec![0; text.len()],
@@ -130,13 +134,23 @@ impl Shape {
         if bytes.len() != self.sample.len() {
             return false;
         }
-        let mut wrong = 0;
-        for ((byte, sample), free) in bytes.iter().zip(&self.sample).zip(&self.free) {
-            let is_bad = (*byte == b'"') | (*byte == b'\\') | !byte.is_ascii();
-            wrong |= ((byte ^ sample) & !free) | if is_bad { *free } else { 0 };
-        }
-        wrong == 0
+        // The last ones again with some before them: so none is looked at alone.
+        let (whole, last) = (..bytes.len() / WIDTH * WIDTH, bytes.len() - WIDTH..);
+        let is_misfit = misfit(&bytes[whole], &self.sample[whole], &self.free[whole])
+            | misfit(&bytes[last.clone()], &self.sample[last.clone()], &self.free[last]);
+        is_misfit == 0
     }
+}
+
+/// Not zero if a byte is another one where it must not be, or is not one that may stand in a text.
+#[inline]
+fn misfit(bytes: &[u8], sample: &[u8], free: &[u8]) -> u8 {
+    let mut wrong = 0;
+    for ((byte, sample), free) in bytes.iter().zip(sample).zip(free) {
+        let is_bad = (*byte == b'"') | (*byte == b'\\') | !byte.is_ascii();
+        wrong |= ((byte ^ sample) & !free) | if is_bad { *free } else { 0 };
+    }
+    wrong
 }
 
 /// Digits and nothing else.
