@@ -11,6 +11,7 @@ use model::QueueId;
 use model::properties::Labels;
 use model::record::Place;
 use place::Drafts;
+use redirect::LastTopic;
 use rt::BoxFuture;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -125,6 +126,7 @@ impl Publish<'_> {
 #[must_use = "nothing is stored before `store` is called"]
 pub struct Publishing<'b> {
     broker: &'b Arc<Broker>,
+    topic: LastTopic,
     drafts: Drafts,
     slots: Vec<Slot>,
     since: Duration,
@@ -134,7 +136,7 @@ impl Publishing<'_> {
     /// Adds a send. What is wrong with it is its answer.
     pub fn add(&mut self, send: Publish<'_>) {
         let before = self.drafts.appends.len();
-        self.slots.push(match self.broker.plan(&send, &mut self.drafts) {
+        self.slots.push(match self.broker.plan(&send, &mut self.topic, &mut self.drafts) {
             Ok(Planned::Appends { queue_id, count, recall_handle }) => Slot::Stored { queue_id, count, recall_handle },
             Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
             Err(error) => {
@@ -187,6 +189,7 @@ impl Broker {
     pub fn publishing(self: &Arc<Self>, sends: usize, body_bytes: usize) -> Publishing<'_> {
         Publishing {
             broker: self,
+            topic: LastTopic::default(),
             drafts: Drafts::new(self.now(), sends, body_bytes),
             slots: Vec::with_capacity(sends),
             since: self.host().clock.monotonic(),
@@ -228,7 +231,7 @@ impl Broker {
     async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
         self.create_topic_for(&send).await?;
         let mut drafts = Drafts::new(self.now(), 1, 0);
-        match self.plan(&send, &mut drafts)? {
+        match self.plan(&send, &mut LastTopic::default(), &mut drafts)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
             Planned::Appends { queue_id, count, recall_handle } => {
                 let mut places = self.store().append(drafts.appends)?.await.into_iter();
@@ -238,9 +241,9 @@ impl Broker {
     }
 
     /// Checks a send and adds what is to be appended for it.
-    fn plan(&self, send: &Publish<'_>, drafts: &mut Drafts) -> Result<Planned, PublishError> {
+    fn plan(&self, send: &Publish<'_>, topic: &mut LastTopic, drafts: &mut Drafts) -> Result<Planned, PublishError> {
         self.check_room()?;
-        let Some(target) = self.redirect(send, drafts)? else { return Ok(Planned::NeedsTopic) };
+        let Some(target) = self.redirect(send, topic)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
                 let is_timed = self.draft(send, part, &target, false, drafts)?;

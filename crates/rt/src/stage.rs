@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 
 /// Steps that a task's thread is lent for; then the stage goes on on its own.
 const LENT_STEPS_MAX: usize = 4;
-/// After lent steps that took longer than this, the stage keeps to its own thread for [`SLOW_FOR`]: tasks must not wait for a
-/// disk that is slow.
+/// After lent steps that took longer than this, the stage keeps to its own thread for [`SLOW_TIMES`] as long: tasks must not
+/// wait for a disk that is slow.
 const LENT_TIME_MAX: Duration = Duration::from_millis(5);
 /// See [`LENT_TIME_MAX`].
-const SLOW_FOR: Duration = Duration::from_secs(1);
+const SLOW_TIMES: u32 = 10;
 
 /// What a stage wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Resting {
         }
         let is_idle = (0..LENT_STEPS_MAX).map(|_| self.step()).find(|step| *step != Step::Again) == Some(Step::Wait);
         let took = start.elapsed();
-        self.slow_until = (took > LENT_TIME_MAX).then(|| start + took + SLOW_FOR);
+        self.slow_until = (took > LENT_TIME_MAX).then(|| start + took * (1 + SLOW_TIMES));
         is_idle
     }
 }
@@ -99,8 +99,21 @@ impl Signal {
         }
     }
 
-    /// Lets the stage step once the other tasks that are ready on this thread have had their turn: what they bring is
-    /// done in the same step, here if nobody steps it now. Without tasks on this thread, at once.
+    /// Has the stage step here and now, unless it is stepping or slow: then as [`Signal::give`].
+    pub fn give_here(&self) {
+        let Some(mut resting) = self.0.resting.try_lock() else { return self.give() };
+        let is_idle = catch_unwind(AssertUnwindSafe(|| resting.step_lent())).unwrap_or_else(|_| {
+            tracing::error!("a stage panicked; what it owned is lost");
+            false
+        });
+        drop(resting);
+        if !is_idle {
+            self.give();
+        }
+    }
+
+    /// The same once the other tasks that are ready on this thread have had their turn: what they bring is done in the same
+    /// step. Without tasks on this thread, as [`Signal::give`].
     pub fn give_soon(&self) {
         if tokio::runtime::Handle::try_current().is_err() {
             return self.give();
@@ -118,18 +131,6 @@ impl Signal {
         }));
     }
 
-    fn step_here(&self) {
-        let Some(mut resting) = self.0.resting.try_lock() else { return self.give() };
-        let is_idle = catch_unwind(AssertUnwindSafe(|| resting.step_lent())).unwrap_or_else(|_| {
-            tracing::error!("a stage panicked; what it owned is lost");
-            false
-        });
-        drop(resting);
-        if !is_idle {
-            self.give();
-        }
-    }
-
     fn take(&self) -> bool {
         self.0.given.swap(false, Ordering::AcqRel)
     }
@@ -145,7 +146,7 @@ struct Coming {
 impl Drop for Coming {
     fn drop(&mut self) {
         self.signal.0.is_coming.store(false, Ordering::Release);
-        if self.is_lent { self.signal.step_here() } else { self.signal.give() }
+        if self.is_lent { self.signal.give_here() } else { self.signal.give() }
     }
 }
 

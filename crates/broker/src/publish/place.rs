@@ -3,7 +3,6 @@
 use super::redirect::{Target, Wish};
 use super::{BatchPart, Publish};
 use crate::timed::when::When;
-use crate::topic::TopicState;
 use crate::{Broker, PublishError};
 use model::properties;
 use model::record::{Draft, body_crc};
@@ -16,8 +15,6 @@ use store::{Append, Appends, Flush, Wait};
 pub(super) struct Drafts {
     pub(super) appends: Appends,
     now: Timestamp,
-    /// The topic of the last send, which is that of most others too.
-    topic: Option<Arc<TopicState>>,
     /// Properties of the last message as they are stored.
     properties: String,
     /// The unique id that its client gave the last message.
@@ -28,15 +25,7 @@ impl Drafts {
     /// Room for so many messages, whose bodies have so many bytes together.
     pub(super) fn new(now: Timestamp, messages: usize, body_bytes: usize) -> Self {
         let appends = Appends::with_capacity(messages, body_bytes);
-        Self { appends, now, topic: None, properties: String::new(), unique_key: String::new() }
-    }
-
-    /// The topic of this name. Sends that come together see it as the first of them does.
-    pub(super) fn topic(&mut self, broker: &Broker, name: &str) -> Option<&Arc<TopicState>> {
-        if self.topic.as_ref().is_none_or(|topic| topic.config.topic.as_str() != name) {
-            self.topic = broker.topics().get(name);
-        }
-        self.topic.as_ref()
+        Self { appends, now, properties: String::new(), unique_key: String::new() }
     }
 }
 
@@ -52,7 +41,7 @@ impl Broker {
         &self,
         send: &Publish<'_>,
         part: &BatchPart<'_>,
-        target: &Target,
+        target: &Target<'_>,
         joined: bool,
         drafts: &mut Drafts,
     ) -> Result<bool, PublishError> {
@@ -81,7 +70,7 @@ impl Broker {
             _ => Wait::Written,
         };
         let timer_queue = when.map(|_| self.timer_queue()).transpose()?;
-        let queue = timer_queue.as_ref().unwrap_or(&target.queue);
+        let queue = timer_queue.as_ref().unwrap_or(target.queue);
         let draft = Draft {
             topic: Cow::Borrowed(queue.topic().as_str()),
             queue_id: queue.id(),
@@ -102,7 +91,7 @@ impl Broker {
 
     /// Makes `text` the properties as they are stored: the producer's, the cluster, and where and when a timed message is
     /// to go.
-    fn put_properties(&self, text: &mut String, given: &str, target: &Target, when: Option<When>) {
+    fn put_properties(&self, text: &mut String, given: &str, target: &Target<'_>, when: Option<When>) {
         text.clear();
         match when {
             // A message that waits again forgets the last time.

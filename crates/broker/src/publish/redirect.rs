@@ -1,6 +1,5 @@
 //! Where a message goes: its own topic, or the one that its retries, its delay or its death demand.
 
-use super::place::Drafts;
 use super::{Content, Publish};
 use crate::timed::when::Asked;
 use crate::topic::TopicState;
@@ -20,12 +19,26 @@ pub(super) struct Wish<'a> {
 }
 
 /// Where a message goes.
-pub(super) struct Target {
-    pub(super) queue: Arc<Queue>,
+pub(super) struct Target<'t> {
+    pub(super) queue: &'t Arc<Queue>,
     pub(super) is_dead_letter: bool,
 }
 
-impl Target {
+/// The topic of the last send, which is that of most others too: sends that come together see it as the first of them does.
+#[derive(Default)]
+pub(super) struct LastTopic(Option<Arc<TopicState>>);
+
+impl LastTopic {
+    /// The topic of this name.
+    fn find(&mut self, broker: &Broker, name: &str) -> Option<&TopicState> {
+        if self.0.as_ref().is_none_or(|topic| topic.config.topic.as_str() != name) {
+            self.0 = broker.topics().get(name);
+        }
+        self.0.as_deref()
+    }
+}
+
+impl Target<'_> {
     pub(super) fn is_retry(&self) -> bool {
         self.queue.topic().retry_group().is_some()
     }
@@ -60,23 +73,25 @@ impl<'a> Wish<'a> {
 
 impl Broker {
     /// The queue that a send is for; `None` if its topic must be created first.
-    pub(super) fn redirect(&self, send: &Publish<'_>, drafts: &mut Drafts) -> Result<Option<Target>, PublishError> {
+    pub(super) fn redirect<'t>(
+        &self,
+        send: &Publish<'_>,
+        last: &'t mut LastTopic,
+    ) -> Result<Option<Target<'t>>, PublishError> {
         if system::is_closed_to_clients(&send.topic) {
             return Err(PublishError::SystemTopic { topic: send.topic.to_string() });
         }
-        let Some(topic) = drafts.topic(self, &send.topic) else { return Ok(None) };
+        let Some(topic) = last.find(self, &send.topic) else { return Ok(None) };
         self.check_quota(topic, send)?;
-        if let Some(group) = topic.config.topic.retry_group()
-            && self.is_exhausted(&group, send)?
-        {
-            let dead = Topic::dead_letter_of(&group);
-            let Some(dead) = self.topics().get(dead.as_str()) else { return Ok(None) };
-            return target(&dead, 0, true).map(Some);
-        }
-        if topic.config.order && !permission::is_writable(self.permission()) {
+        let dead = match topic.config.topic.retry_group() {
+            Some(group) if self.is_exhausted(&group, send)? => Some(Topic::dead_letter_of(&group)),
+            _ => None,
+        };
+        if dead.is_none() && topic.config.order && !permission::is_writable(self.permission()) {
             return Err(PublishError::BrokerForbidden { permission: self.permission() });
         }
-        target(topic, send.queue_id, false).map(Some)
+        let (name, queue_id) = dead.as_ref().map_or((&*send.topic, send.queue_id), |dead| (dead.as_str(), 0));
+        last.find(self, name).map(|topic| target(topic, queue_id, dead.is_some())).transpose()
     }
 
     fn check_quota(&self, topic: &TopicState, send: &Publish<'_>) -> Result<(), PublishError> {
@@ -100,7 +115,7 @@ impl Broker {
     }
 }
 
-fn target(topic: &Arc<TopicState>, queue_id: i32, is_dead_letter: bool) -> Result<Target, PublishError> {
+fn target(topic: &TopicState, queue_id: i32, is_dead_letter: bool) -> Result<Target<'_>, PublishError> {
     let config = &topic.config;
     if !topic.is_writable() {
         return Err(PublishError::Forbidden { topic: config.topic.clone(), permission: config.permission });
@@ -111,5 +126,5 @@ fn target(topic: &Arc<TopicState>, queue_id: i32, is_dead_letter: bool) -> Resul
         queue: queue_id,
         queues: config.write_queues.max(config.read_queues),
     })?;
-    Ok(Target { queue: Arc::clone(queue), is_dead_letter })
+    Ok(Target { queue, is_dead_letter })
 }

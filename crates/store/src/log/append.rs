@@ -15,9 +15,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// While less than this waits, the writer is woken only after the other tasks that are ready have had their turn: what
-/// they append is then written together, and all that wait are answered together.
-const GATHER_BYTES: u64 = 512 * 1024;
+/// While less than this waits, it is written only after the other tasks that are ready have had their turn: what they append
+/// is then written together. More is written while it is in the processor's cache.
+const GATHER_BYTES: u64 = 64 * 1024;
 
 pub(crate) type Outcome = Vec<Result<Place, AppendError>>;
 
@@ -146,7 +146,7 @@ pub(crate) fn append(shared: &Shared, appends: Appends) -> Result<Appending, App
         shared.inbox.put(call)?;
         match pending < GATHER_BYTES {
             true => log.signals.writer.give_soon(),
-            false => log.signals.writer.give(),
+            false => log.signals.writer.give_here(),
         }
     }
     Ok(Appending { outcome, count })
