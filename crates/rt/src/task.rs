@@ -41,13 +41,15 @@ impl TaskThreads {
         Self(tokio::runtime::Handle::try_current().ok())
     }
 
-    /// Runs work that does not block on one of the threads, or here and now if there are none. Work that wakes many
-    /// tasks wakes them there for the price of one.
+    /// Runs work that does not block on one of the threads: here and now if this is one of them, or if there are none. Work
+    /// that wakes many tasks wakes them there for the price of one.
     pub fn run(&self, work: impl FnOnce() + Send + 'static) {
         match &self.0 {
             Some(_) if crate::sim::is_running() => drop(spawn(async move { work() })),
-            Some(threads) => drop(threads.spawn(async move { work() })),
-            None => work(),
+            Some(threads) if tokio::runtime::Handle::try_current().is_err() => {
+                drop(threads.spawn(async move { work() }));
+            }
+            _ => work(),
         }
     }
 }
