@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 /// Steps that a task's thread is lent for; then the stage goes on on its own.
 const LENT_STEPS_MAX: usize = 4;
 /// After lent steps that took longer than this, the stage keeps to its own thread for [`SLOW_TIMES`] as long: for a disk that
-/// is slow, tasks wait a hundredth of the time at most.
+/// is slow, tasks wait a twentieth of the time at most. Longer would let pauses of a shared processor count for too much.
 const LENT_TIME_MAX: Duration = Duration::from_millis(5);
 /// See [`LENT_TIME_MAX`].
-const SLOW_TIMES: u32 = 100;
+const SLOW_TIMES: u32 = 20;
 
 /// What a stage wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
