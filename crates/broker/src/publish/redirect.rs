@@ -24,6 +24,12 @@ pub(super) struct Target<'t> {
     pub(super) is_dead_letter: bool,
 }
 
+impl Target<'_> {
+    pub(super) fn is_retry(&self) -> bool {
+        self.queue.topic().retry_group().is_some()
+    }
+}
+
 /// The topic of the last send, which is that of most others too: sends that come together see it as the first of them does.
 #[derive(Default)]
 pub(super) struct LastTopic(Option<Arc<TopicState>>);
@@ -35,12 +41,6 @@ impl LastTopic {
             self.0 = broker.topics().get(name);
         }
         self.0.as_deref()
-    }
-}
-
-impl Target<'_> {
-    pub(super) fn is_retry(&self) -> bool {
-        self.queue.topic().retry_group().is_some()
     }
 }
 

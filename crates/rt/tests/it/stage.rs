@@ -65,7 +65,7 @@ fn a_stage_keeps_to_its_own_thread_while_it_is_slow() {
     run(async {
         let seen = Seen::of(false);
         seen.until_lent().await;
-        *seen.takes.lock() = Duration::from_millis(20);
+        *seen.takes.lock() = Duration::from_millis(100);
         seen.until_lent().await;
         *seen.takes.lock() = Duration::ZERO;
         assert!(!seen.is_lent().await);
