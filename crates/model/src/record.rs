@@ -33,8 +33,8 @@ mod tests;
 pub const MAGIC_V1: u32 = 0xDAA3_20A7;
 /// Magic of a record whose topic length takes two bytes.
 pub const MAGIC_V2: u32 = 0xDAA3_20AB;
-/// Smallest possible record: IPv4 hosts, no body, one letter of topic, no properties.
-pub const LEN_MIN: usize = 72 + 16 + 2 + 2;
+/// Smallest possible record: IPv4 hosts, no body, no letter of topic, no properties.
+pub const LEN_MIN: usize = 72 + 16 + 1 + 2;
 
 /// Bytes before the body with two IPv6 hosts, the most.
 const HEAD_LEN_MAX: usize = 72 + 2 * 20;

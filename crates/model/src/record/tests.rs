@@ -10,7 +10,7 @@ fn host() -> impl Strategy<Value = SocketAddr> {
 
 fn draft() -> impl Strategy<Value = Draft<'static>> {
     let body = proptest::collection::vec(any::<u8>(), 0..300);
-    (("[a-zA-Z0-9_%]{1,200}", any::<u16>(), any::<i32>()), host(), host(), body, "[a-z\u{1}\u{2}é]{0,80}", any::<i64>())
+    (("[a-zA-Z0-9_%]{0,200}", any::<u16>(), any::<i32>()), host(), host(), body, "[a-z\u{1}\u{2}é]{0,80}", any::<i64>())
         .prop_map(|((topic, queue_id, flag), born_host, store_host, body, properties, time)| Draft {
             topic: topic.into(),
             queue_id: QueueId(queue_id.into()),
@@ -32,6 +32,29 @@ const PLACE: Place = Place {
     physical_offset: PhysicalOffset(1 << 40),
     store_timestamp: 1_700_000_000_000,
 };
+
+#[test]
+fn the_smallest_record_reads_back() {
+    let host = SocketAddr::from(([1, 2, 3, 4], 5));
+    let draft = Draft {
+        topic: "".into(),
+        queue_id: QueueId(0),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp: 0,
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: [].as_slice().into(),
+        body_crc: body_crc(&[]),
+        properties: "".into(),
+    };
+    let mut bytes = Vec::new();
+    draft.encode(PLACE, &mut bytes);
+    assert_eq!(bytes.len(), LEN_MIN);
+    assert_eq!(Record::parse(&bytes).unwrap().to_draft(), draft);
+}
 
 proptest! {
     #[test]

@@ -16,10 +16,8 @@ use wire::remoting::header::Header;
 use wire::remoting::request::SendMessage;
 use wire::remoting::{FrameWriter, RequestCode, ResponseCode, batch};
 
-/// Most messages in one batch request.
-const BATCH_MESSAGES_MAX: usize = 10_000;
-/// Most bytes of the unique ids of one batch together: they all go into the header of the answer.
-const UNIQUE_KEYS_BYTES_MAX: usize = 1 << 20;
+/// Most messages in one batch request: as many as an atomic batch of the log may have.
+const BATCH_MESSAGES_MAX: usize = 1 << 16;
 /// Bytes of the unique id that the official clients give.
 const UNIQUE_KEY_USUAL: usize = 32;
 
@@ -27,7 +25,7 @@ const UNIQUE_KEY_USUAL: usize = 32;
 pub(super) struct Sends<'b> {
     publishing: Publishing<'b>,
     askers: Vec<Asker>,
-    /// The unique ids of all messages.
+    /// The unique ids of all sends.
     unique_keys: String,
     bytes: usize,
 }
@@ -65,7 +63,7 @@ impl<'b> Sends<'b> {
         let is_batch = send.batch.unwrap_or(false) || header.request_code() == RequestCode::SEND_BATCH_MESSAGE;
         let keys_start = self.unique_keys.len();
         let content = match is_batch {
-            true => batch_content(frame.body, &mut self.unique_keys)?,
+            true => batch_content(frame.body)?,
             false => {
                 let (properties, body) = (Cow::Borrowed(send.properties.unwrap_or("")), Cow::Borrowed(frame.body));
                 Content::Single(BatchPart { flag: send.flag, properties, body })
@@ -83,9 +81,10 @@ impl<'b> Sends<'b> {
             max_reconsume_times: send.max_reconsume_times,
             content,
         });
-        if !is_batch {
-            self.unique_keys.push_str(self.publishing.unique_key());
-        }
+        self.unique_keys.push_str(match is_batch {
+            true => send.properties.and_then(|text| properties::get(text, properties::UNIQ_KEY)).unwrap_or(""),
+            false => self.publishing.unique_key(),
+        });
         self.askers.push(Asker {
             opaque: header.opaque,
             encoding: frame.encoding,
@@ -119,25 +118,9 @@ impl<'b> Sends<'b> {
     }
 }
 
-/// Decodes a batch, and adds the unique ids of its messages, separated by commas.
-fn batch_content<'f>(body: &'f [u8], unique_keys: &mut String) -> Result<Content<'f>, Box<Reply>> {
+fn batch_content(body: &[u8]) -> Result<Content<'_>, Box<Reply>> {
     let entries = batch::decode(body, BATCH_MESSAGES_MAX)
         .map_err(|error| Box::new(Reply::error(ResponseCode::MESSAGE_ILLEGAL, error)))?;
-    let start = unique_keys.len();
-    for key in entries.iter().filter_map(|entry| properties::get(entry.properties, properties::UNIQ_KEY)) {
-        if unique_keys.len() > start {
-            unique_keys.push(',');
-        }
-        unique_keys.push_str(key);
-    }
-    let bytes = unique_keys.len() - start;
-    if bytes > UNIQUE_KEYS_BYTES_MAX {
-        unique_keys.truncate(start);
-        let remark = format!(
-            "the unique ids of the batch have {bytes} bytes; at most {UNIQUE_KEYS_BYTES_MAX} are allowed: send smaller batches"
-        );
-        return Err(Box::new(Reply::error(ResponseCode::MESSAGE_ILLEGAL, remark)));
-    }
     let parts = entries.iter().map(|entry| BatchPart {
         flag: entry.flag,
         properties: Cow::Borrowed(entry.properties),
@@ -238,21 +221,5 @@ mod tests {
                 r"\x00\nMSG_REGION\x00\x00\x00\rDefaultRegion\x00\x08TRACE_ON\x00\x00\x00\x04true",
             ),
         );
-    }
-
-    #[test]
-    fn the_answer_to_a_batch_has_room_for_its_ids() {
-        let check = |messages: usize, is_good: bool| {
-            let mut properties = String::new();
-            properties::push(&mut properties, properties::UNIQ_KEY, &"\u{3}".repeat(32_000));
-            let mut body = BytesMut::new();
-            let entry = batch::Entry { flag: 0, body: b"x", properties: &properties };
-            (0..messages).for_each(|_| batch::encode(&entry, &mut body));
-            let mut keys = "before".to_owned();
-            assert_eq!(batch_content(&body, &mut keys).is_ok(), is_good, "{messages}");
-            assert_eq!(keys.len(), if is_good { 6 + messages * 32_001 - 1 } else { 6 });
-        };
-        check(32, true);
-        check(33, false);
     }
 }

@@ -30,6 +30,7 @@ final class SendScenarios {
         area.add("send-properties", SendScenarios::properties);
         area.add("send-binary-body", SendScenarios::binaryBody);
         area.add("send-batch", SendScenarios::batch);
+        area.add("send-batch-of-many", SendScenarios::batchOfMany);
         area.add("send-compressed", SendScenarios::compressed);
         area.add("send-large", SendScenarios::large);
         area.add("send-without-waiting-for-store", SendScenarios::withoutWaiting);
@@ -155,6 +156,24 @@ final class SendScenarios {
         }
     }
 
+    /** As many small messages as fit: their ids make the header of the answer longer than a megabyte. */
+    private static void batchOfMany(Stage stage) throws Exception {
+        int count = 30_000;
+        String topic = stage.topic("t", 1);
+        List<Message> messages = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            messages.add(new Message(topic, Stage.bytes("m" + i)));
+        }
+        SendResult sent = stage.producer.send(messages, 30_000);
+        Check.equal(SendStatus.SEND_OK, sent.getSendStatus(), "status");
+        Check.equal(count, sent.getMsgId().split(",").length, "unique ids");
+        Check.equal(count, sent.getOffsetMsgId().split(",").length, "offset ids");
+        Check.equal(0L, sent.getQueueOffset(), "offset of the first");
+        List<MessageExt> read = stage.readAll(topic, count);
+        Check.equal("m0", Stage.text(read.get(0)), "the first");
+        Check.equal("m" + (count - 1), Stage.text(read.get(count - 1)), "the last");
+    }
+
     private static void batch(Stage stage) throws Exception {
         String topic = stage.topic("t", 2);
         List<Message> messages = new ArrayList<>();
@@ -168,6 +187,9 @@ final class SendScenarios {
         Check.equal(32, sent.getMsgId().split(",").length, "unique ids in " + sent.getMsgId());
         Check.equal(32, sent.getOffsetMsgId().split(",").length, "offset ids in " + sent.getOffsetMsgId());
         Check.equal(0L, sent.getQueueOffset(), "offset of the first");
+        // The batch's own id, which clients before 5.x do not give.
+        String whole = sent.getTransactionId();
+        Check.that(whole == null || !whole.contains(","), "ids of the whole in " + whole);
         SendResult second = stage.producer.send(messages.subList(0, 3), sent.getMessageQueue());
         Check.equal(32L, second.getQueueOffset(), "offset of the second batch");
         List<MessageExt> read = stage.readAll(topic, 35);
