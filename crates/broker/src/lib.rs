@@ -39,7 +39,7 @@ pub use group::wants::{Interest, Wants};
 pub use group::{ConsumeType, GroupView, Heartbeat, Member, MessageModel, ProducerView, StartFrom, Subscription};
 pub use meter::{Meter, Rates, Totals};
 pub use options::Options;
-pub use publish::{BatchPart, Content, Publish, Publishing, Receipt};
+pub use publish::{BATCH_MESSAGES_MAX, BatchPart, Content, Publish, Publishing, Receipt};
 pub use reply::{Reply, ReplyError};
 pub use settings::{Setting, SettingChange};
 pub use timed::{RecallError, RecallHandle, TimerError, TimerFilter, TimerPage, TimerStats, Waiting};

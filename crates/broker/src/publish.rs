@@ -78,7 +78,7 @@ pub struct Receipt {
 }
 
 /// Most messages of one batch: all of them must fit the count of an atomic append.
-const BATCH_MESSAGES_MAX: usize = u16::MAX as usize;
+pub const BATCH_MESSAGES_MAX: usize = u16::MAX as usize;
 
 /// What becomes of one send of a call.
 enum Slot {

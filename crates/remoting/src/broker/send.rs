@@ -3,7 +3,7 @@
 use super::convert::publish_error;
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
-use ::broker::{BatchPart, Broker, Content, Publish, Publishing, Receipt};
+use ::broker::{BATCH_MESSAGES_MAX, BatchPart, Broker, Content, Publish, Publishing, Receipt};
 use bytes::BytesMut;
 use model::{MessageId, MessageIdText, PhysicalOffset, properties};
 use std::borrow::Cow;
@@ -16,8 +16,6 @@ use wire::remoting::header::Header;
 use wire::remoting::request::SendMessage;
 use wire::remoting::{FrameWriter, RequestCode, ResponseCode, batch};
 
-/// Most messages in one batch request: as many as an atomic batch of the log may have.
-const BATCH_MESSAGES_MAX: usize = 1 << 16;
 /// Bytes of the unique id that the official clients give.
 const UNIQUE_KEY_USUAL: usize = 32;
 
