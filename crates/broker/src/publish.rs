@@ -280,7 +280,9 @@ fn receipt(
     places: &mut std::vec::IntoIter<Result<Place, AppendError>>,
 ) -> Result<Receipt, PublishError> {
     let first = places.next().unwrap_or(Err(AppendError::Closed));
+    let mut others = places.take(count - 1);
+    let rest: Result<_, _> = others.by_ref().collect();
     // Taken as a whole, whatever became of them: those behind belong to other sends.
-    let rest: Vec<_> = places.by_ref().take(count - 1).collect();
-    Ok(Receipt { queue_id, first: first?, rest: rest.into_iter().collect::<Result<_, _>>()?, recall_handle })
+    others.for_each(drop);
+    Ok(Receipt { queue_id, first: first?, rest: rest?, recall_handle })
 }

@@ -18,7 +18,7 @@ mod tests;
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
 pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
+    let text = simdutf8::compat::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
     if let Some(shape) = spare.shape.take() {
         match shape.read(text, spare) {
             Ok(header) => return Ok(header),
