@@ -22,7 +22,7 @@ const (
 	// patience is generous enough for a loaded machine, and for what this client itself takes: it looks at routes every
 	// 30 s, and never gives back the lock of a queue that another member is to have, so that only its end after 60 s
 	// and the next look of that member, up to 20 s later, bring the queue there.
-	patience = 2 * time.Minute
+	patience = 100 * time.Second
 	// quiet is how long nothing more may arrive before a set is taken as complete.
 	quiet      = 700 * time.Millisecond
 	lookAgain  = 20 * time.Millisecond

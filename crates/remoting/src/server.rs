@@ -213,8 +213,11 @@ mod tests {
     use crate::reply::write_request;
     use rt::sim::World;
     use rt::{ShutdownTrigger, TaskHandle};
+    use std::collections::VecDeque;
+    use std::pin::Pin;
     use std::sync::atomic::AtomicBool;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
     /// A server on the host `server`, port 1, while it lives.
     struct Site {
@@ -293,6 +296,70 @@ mod tests {
             }
             rt::sleep(Duration::from_secs(1)).await;
             assert!(answer_bytes() > slow, "{}", answer_bytes());
+        });
+    }
+
+    /// The connection of a client that sent requests and went: they are there, one for each read, but nothing can be written.
+    struct Gone(VecDeque<Vec<u8>>);
+
+    impl Stream for Gone {
+        fn peer_addr(&self) -> SocketAddr {
+            SocketAddr::from(([1, 2, 3, 4], 5))
+        }
+
+        fn local_addr(&self) -> SocketAddr {
+            SocketAddr::from(([1, 2, 3, 4], 6))
+        }
+    }
+
+    impl AsyncRead for Gone {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let piece = self.0.pop_front().ok_or(io::ErrorKind::ConnectionReset)?;
+            buf.put_slice(&piece);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Gone {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Door for Counting {
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
+            self.0.fetch_add(requests.len(), Ordering::Relaxed);
+            connection.send(|out| out.resize(out.len() + 1, 0));
+        }
+
+        fn closed(&self, _: &Arc<Connection>) {}
+    }
+
+    #[test]
+    fn what_a_client_sent_before_it_went_is_done() {
+        rt::sim::run(1, |world| async move {
+            let mut request = BytesMut::new();
+            write_request(&mut request, &Call { code: 1, fields: &[], body: &[] }, 1, true);
+            let stream = Box::new(Gone(vec![request.to_vec(); 10].into()));
+            let connection = Arc::new(Connection::new(1, stream.peer_addr(), stream.local_addr()));
+            let counting = Arc::new(Counting::default());
+            let door: Arc<dyn Door> = Arc::clone(&counting) as _;
+            let (_stop, shutdown) = ShutdownTrigger::new();
+            let clock = world.host("server").boot().clock;
+            let driven = drive::run(stream, &connection, &door, &Options::default(), None, clock, shutdown).await;
+            assert!(driven.is_err_and(|error| error.is_departure()));
+            assert_eq!(counting.0.load(Ordering::Relaxed), 10);
         });
     }
 

@@ -109,6 +109,8 @@ struct Drive<'a> {
     clock: Arc<dyn Clock>,
     input: BytesMut,
     output: BytesMut,
+    /// Why nothing can be written any more. What the client sent before it went is still read and done.
+    unwritable: Option<io::Error>,
     work: Work,
     appetite: Appetite,
     pace: Pace,
@@ -162,6 +164,7 @@ pub(super) async fn run_plain(
         clock,
         input,
         output: BytesMut::new(),
+        unwritable: None,
         work: Work::default(),
         appetite: Appetite::default(),
         pace: Pace::default(),
@@ -212,18 +215,18 @@ impl Drive<'_> {
                 left -= self.dispatch(left)?;
             }
             self.work.poll(cx);
-            let has_room = self.poll_output(cx)?;
+            let has_room = self.poll_output(cx);
             if self.connection.is_closed() && self.output.is_empty() && self.connection.outbox_len() == 0 {
                 return Poll::Ready(Ok(()));
             }
             if self.is_paused(cx) || !has_room || self.work.bytes > self.options.inflight_bytes_max {
-                return Poll::Pending;
+                return self.pending();
             }
             if left == 0 {
                 break;
             }
             match self.poll_input(cx)? {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.pending(),
                 Poll::Ready(0) => return Poll::Ready(Ok(())),
                 Poll::Ready(_) => self.heard = self.clock.monotonic(),
             }
@@ -232,12 +235,20 @@ impl Drive<'_> {
         Poll::Pending
     }
 
+    /// Nothing to do now; nothing ever, if the client is gone.
+    fn pending(&mut self) -> Poll<Result<(), Closed>> {
+        self.unwritable.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+    }
+
     /// After shutdown: no more reading, but what is in work is answered.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         self.work.patient.clear();
         self.connection.wake.register(cx.waker());
         self.work.poll(cx);
-        let written = self.poll_output(cx)?;
+        let written = self.poll_output(cx);
+        if self.unwritable.is_some() {
+            return self.pending();
+        }
         if !self.work.quick.is_empty() || !written || !self.output.is_empty() {
             return Poll::Pending;
         }
@@ -307,7 +318,19 @@ impl Drive<'_> {
     }
 
     /// Writes what waits; false if so much waits for the reader that nothing more may be taken in.
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.unwritable.is_none() {
+            match self.try_output(cx) {
+                Ok(has_room) => return has_room,
+                Err(error) => self.unwritable = Some(error),
+            }
+        }
+        self.output = BytesMut::new();
+        drop(self.connection.take_outbox());
+        true
+    }
+
+    fn try_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut taken = 0;
         loop {
             if self.output.is_empty() {
@@ -332,7 +355,7 @@ impl Drive<'_> {
         }
         // A plain socket has nothing to flush; a TLS one may hold a record back.
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(cx) {
-            return Err(error.into());
+            return Err(error);
         }
         Ok(true)
     }
