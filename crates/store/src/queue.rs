@@ -213,7 +213,7 @@ impl Queue {
     }
 
     /// Appends up to `count_max` visible entries from `from` on to `out`: none at the end of the queue, fewer before a
-    /// damaged place and while entries move from memory to a run. Readers go on behind the last one.
+    /// damaged place. Readers go on behind the last one.
     ///
     /// # Errors
     /// [`ReadError::NoOffset`] below [`Queue::min_offset`] or beyond [`Queue::max_offset`], [`ReadError::Damaged`] if
@@ -221,25 +221,30 @@ impl Queue {
     /// [hot](crate::Store::is_hot).
     pub fn entries(&self, from: QueueOffset, count_max: usize, out: &mut Vec<Entry>) -> Result<(), ReadError> {
         let min = self.min_offset().0;
-        let before = out.len();
-        let (end, base) = {
-            let mut state = self.state.lock();
-            let end = self.visible_end(&mut state);
-            if from.0 < min || from.0 > end {
-                return Err(no_offset(from.0, min, end));
-            }
-            state.copy(from.0, end, count_max, out);
-            (end, state.base)
-        };
-        if from.0 < base {
-            let end = end.min(base).min(from.0.saturating_add(count_max as u64));
-            self.entries_of_runs(from.0, end, out)?;
-            let got = out.len() - before;
-            if from.0 + got as u64 == base && got < count_max {
+        let (before, limit) = (out.len(), from.0.saturating_add(count_max as u64));
+        loop {
+            let next = from.0 + (out.len() - before) as u64;
+            let (end, base) = {
                 let mut state = self.state.lock();
                 let end = self.visible_end(&mut state);
-                // Entries may just have gone to a run; the next call finds them there.
-                state.copy(base, end, count_max - got, out);
+                if next == from.0 && (next < min || next > end) {
+                    return Err(no_offset(next, min, end));
+                }
+                state.copy(next, end, (limit - next) as usize, out);
+                (end, state.base)
+            };
+            let in_runs = next..end.min(base).min(limit);
+            if in_runs.is_empty() {
+                break;
+            }
+            let got = out.len();
+            let read = self.entries_of_runs(in_runs.start, in_runs.end, out);
+            if out.len() == got {
+                // What was got before is not lost over it.
+                if got == before {
+                    read?;
+                }
+                break;
             }
         }
         let is_lost = |entry: &Entry| entry.size == 0;

@@ -66,6 +66,31 @@ async fn batches_keep_order_and_async_queues_are_seen_when_written() {
 }
 
 #[tokio::test]
+async fn no_entry_is_missed_while_entries_move_to_runs() {
+    const COUNT: u64 = 2000;
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Options { flush: Flush::Async, ..small(dir.path()) });
+    let reader = rt::spawn_blocking({
+        let queue = queue(&store, "t", 0);
+        move || loop {
+            let end = queue.max_offset().0;
+            let from = end.saturating_sub(40);
+            let mut entries = Vec::new();
+            queue.entries(QueueOffset(from), usize::MAX, &mut entries).unwrap();
+            assert!(from + entries.len() as u64 >= end, "{} entries from {from} on, up to {end}", entries.len());
+            if end == COUNT {
+                break;
+            }
+        }
+    });
+    for _ in 0..COUNT {
+        send(&store, "t", 0, b"message").await;
+    }
+    reader.await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
 async fn waiting_ends_when_a_message_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(small(dir.path()));
