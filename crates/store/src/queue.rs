@@ -237,14 +237,11 @@ impl Queue {
             if in_runs.is_empty() {
                 break;
             }
-            let got = out.len();
-            let read = self.entries_of_runs(in_runs.start, in_runs.end, out);
-            if out.len() == got {
+            match self.entries_of_runs(in_runs.start, in_runs.end, out) {
+                Err(error) if next == from.0 => return Err(error),
                 // What was got before is not lost over it.
-                if got == before {
-                    read?;
-                }
-                break;
+                Err(_) => break,
+                Ok(()) => {}
             }
         }
         let is_lost = |entry: &Entry| entry.size == 0;
