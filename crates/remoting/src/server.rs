@@ -334,13 +334,19 @@ mod tests {
         }
     }
 
+    /// Counts requests, but takes a second for each.
     #[derive(Default)]
-    struct Counting(AtomicUsize);
+    struct Counting(Arc<AtomicUsize>);
 
     impl Door for Counting {
-        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, _: &mut Work) {
-            self.0.fetch_add(requests.len(), Ordering::Relaxed);
+        fn call(&self, connection: &Arc<Connection>, requests: Vec<RawFrame<'_>>, work: &mut Work) {
             connection.send(|out| out.resize(out.len() + 1, 0));
+            let (count, sum) = (requests.len(), Arc::clone(&self.0));
+            let counting = async move {
+                rt::sleep(Duration::from_secs(1)).await;
+                sum.fetch_add(count, Ordering::Relaxed);
+            };
+            work.push(0, Box::pin(counting));
         }
 
         fn closed(&self, _: &Arc<Connection>) {}

@@ -7,7 +7,7 @@ use super::pace::{Pace, Rates};
 use super::tls::{Tls, accept_either};
 use super::{Door, Options};
 use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::stream::{FuturesUnordered, Stream as _};
+use futures_util::stream::{FuturesUnordered, Stream as _, StreamExt as _};
 use rt::{BoxFuture, Clock, Shutdown, Stream};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -89,6 +89,12 @@ impl Work {
         let bytes = bytes + REQUEST_OVERHEAD_BYTES;
         self.bytes += bytes;
         self.patient.push(Task { future, bytes });
+    }
+
+    /// Ends what was begun for a client that is gone: it may have been one-way, with nobody to send it again.
+    async fn finish(&mut self) {
+        self.patient.clear();
+        while self.quick.next().await.is_some() {}
     }
 
     /// Polls what can go on.
@@ -180,6 +186,9 @@ pub(super) async fn run_plain(
     if drive.draining && outcome.is_ok() {
         let rest = rt::timeout(options.drain_max, poll_fn(|cx| drive.poll_drain(cx))).await;
         return rest.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+    }
+    if rt::timeout(options.drain_max, drive.work.finish()).await.is_err() {
+        tracing::warn!(peer = %connection.peer(), "requests of a client that is gone take too long; they are given up");
     }
     outcome
 }
