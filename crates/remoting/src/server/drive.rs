@@ -255,11 +255,11 @@ impl Drive<'_> {
         self.connection.wake.register(cx.waker());
         self.work.poll(cx);
         let written = self.poll_output(cx);
-        if self.unwritable.is_some() {
-            return self.pending();
-        }
         if !self.work.quick.is_empty() || !written || !self.output.is_empty() {
             return Poll::Pending;
+        }
+        if let Some(error) = self.unwritable.take() {
+            return Poll::Ready(Err(error.into()));
         }
         Pin::new(&mut self.socket).poll_shutdown(cx).map_err(Closed::from)
     }

@@ -156,7 +156,7 @@ final class SendScenarios {
         }
     }
 
-    /** As many small messages as fit: their ids make the header of the answer longer than a megabyte. */
+    /** So many small messages that their ids make the header of the answer a megabyte long. */
     private static void batchOfMany(Stage stage) throws Exception {
         int count = 30_000;
         String topic = stage.topic("t", 1);
