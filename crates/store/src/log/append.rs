@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// While less than this waits, it is written only after the other tasks that are ready have had their turn: what they append
-/// is then written together. More is written while it is in the processor's cache.
-const GATHER_BYTES: u64 = 64 * 1024;
+/// is then written together, and a client that sleeps is woken once for all its answers. More is written while it is in the
+/// processor's cache.
+const GATHER_BYTES: u64 = 192 * 1024;
 
 pub(crate) type Outcome = Vec<Result<Place, AppendError>>;
 
