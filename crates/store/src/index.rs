@@ -3,6 +3,7 @@
 use crate::log::Log;
 use crate::log::segment::Segment;
 use crate::log::writer::append_error;
+use crate::pieces::Pieces;
 use crate::run::read::Run;
 use crate::run::write::{QueueTable, RunWriter};
 use crate::run::{self, format, index_dir, merge};
@@ -11,7 +12,7 @@ use crate::store::Shared;
 use crate::{Entry, Queue, recover};
 use model::{PhysicalOffset, QueueOffset, Topic};
 use rt::{Stage, Step};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub(crate) struct Newest {
     /// Queues that have entries in memory.
     pub(crate) queues: Vec<Arc<Queue>>,
     /// In order of their positions.
-    pub(crate) keys: VecDeque<Key>,
+    pub(crate) keys: Pieces<Key>,
     /// Entries in memory.
     pub(crate) entries: usize,
 }
@@ -198,47 +199,52 @@ impl Indexer {
     }
 
     fn write_run(&self, to: u64, is_last: bool) -> io::Result<()> {
-        let (shared, log) = (&*self.shared, &*self.shared.log);
-        let (from, queues, mut keys) = {
-            let newest = shared.newest.lock();
-            let count = newest.keys.partition_point(|key| key.physical < to);
-            (newest.from, newest.queues.clone(), newest.keys.range(..count).copied().collect::<Vec<_>>())
+        let (from, queues, keys) = {
+            let mut newest = self.shared.newest.lock();
+            (newest.from, std::mem::take(&mut newest.queues), newest.keys.clone())
         };
-        keys.sort_unstable();
-        let dir = index_dir(&log.options.dir);
-        let mut writer = RunWriter::create(&*log.host.disk, &dir, from, to)?;
-        let (mut spots, mut count) = (Vec::new(), 0);
-        for queue in &sorted(queues) {
-            spots.clear();
-            let first = queue.below(to, &mut spots);
-            if spots.is_empty() {
-                continue;
-            }
-            count += spots.len();
-            writer.queue(queue.topic(), queue.id(), first);
-            spots.iter().try_for_each(|spot| writer.entry(spot))?;
-        }
-        keys.iter().try_for_each(|key| writer.key(*key))?;
-        let table = (is_last || needs_table(&log.runs.list())).then(|| table_at(shared, to));
-        log.runs.replace(from..to, vec![writer.finish(table.as_ref())?]);
-        add(&log.stats.runs_written, 1);
-        self.forget(to, count);
-        Ok(())
-    }
-
-    /// What is in a run now leaves memory.
-    fn forget(&self, to: u64, count: usize) {
-        let mut queues = {
+        // Without the lock, so that the writer need not wait; a queue that it pushes to meanwhile stays listed.
+        let mut queues = sorted(queues);
+        let written = self.put_run(from..to, &queues, &keys, is_last);
+        if let Ok(count) = written {
             let mut newest = self.shared.newest.lock();
             newest.from = to;
             newest.entries -= count.min(newest.entries);
             let keys = newest.keys.partition_point(|key| key.physical < to);
-            newest.keys.drain(..keys);
-            std::mem::take(&mut newest.queues)
-        };
-        // Without the lock, so that the writer need not wait; a queue that it pushes to stays listed or is listed anew.
-        queues.retain(|queue| queue.drain(to));
-        self.shared.newest.lock().queues.append(&mut queues);
+            newest.keys.take_first(keys);
+            drop(newest);
+            queues.retain(|queue| queue.drain(to));
+        }
+        let mut newest = self.shared.newest.lock();
+        queues.append(&mut newest.queues);
+        newest.queues = queues;
+        written.map(drop)
+    }
+
+    /// Makes a run of what lies in a part of the log; tells how many entries it has.
+    fn put_run(&self, part: Range<u64>, queues: &[Arc<Queue>], keys: &Pieces<Key>, is_last: bool) -> io::Result<usize> {
+        let (shared, log) = (&*self.shared, &*self.shared.log);
+        let dir = index_dir(&log.options.dir);
+        let mut writer = RunWriter::create(&*log.host.disk, &dir, part.start, part.end)?;
+        let mut count = 0;
+        for queue in queues {
+            let (first, spots) = queue.in_memory();
+            let mut spots = spots.iter().take_while(|spot| spot.physical < part.end).peekable();
+            if spots.peek().is_some() {
+                writer.queue(queue.topic(), queue.id(), first);
+            }
+            for spot in spots {
+                writer.entry(&spot)?;
+                count += 1;
+            }
+        }
+        let mut keys: Vec<Key> = keys.iter().take_while(|key| key.physical < part.end).collect();
+        keys.sort_unstable();
+        keys.iter().try_for_each(|key| writer.key(*key))?;
+        let table = (is_last || needs_table(&log.runs.list())).then(|| table_at(shared, part.end));
+        log.runs.replace(part, vec![writer.finish(table.as_ref())?]);
+        add(&log.stats.runs_written, 1);
+        Ok(count)
     }
 
     /// Runs of a segment, if they are to be merged.

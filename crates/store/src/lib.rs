@@ -10,6 +10,7 @@ mod keys;
 mod log;
 mod lookup;
 mod options;
+mod pieces;
 mod queue;
 mod queues;
 mod recover;

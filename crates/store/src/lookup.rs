@@ -19,8 +19,9 @@ pub(crate) fn lookup(
     let log = &shared.log;
     let hash = key_hash(topic.as_str(), key);
     // Memory first: what leaves it while we look is in a run by then.
+    let newest = shared.newest.lock().keys.clone();
     let mut positions: Vec<u64> =
-        shared.newest.lock().keys.iter().rev().filter(|found| found.hash == hash).map(|found| found.physical).collect();
+        newest.iter().filter(|found| found.hash == hash).map(|found| found.physical).collect();
     positions.extend(log.runs.positions_of(hash, times)?);
     positions.sort_unstable_by(|a, b| b.cmp(a));
     positions.dedup();

@@ -6,11 +6,11 @@
 use crate::index::Spot;
 use crate::log::Log;
 use crate::log::read::no_offset;
+use crate::pieces::Pieces;
 use crate::run::Cursor;
 use crate::{Flush, ReadError};
 use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -72,7 +72,7 @@ pub struct Queue {
 struct State {
     /// Offset of the first entry of `tail`.
     base: u64,
-    tail: VecDeque<Spot>,
+    tail: Pieces<Spot>,
     /// Number of the writer's group that touched it last.
     touched: u64,
     /// Whether the index knows that there is something in `tail`.
@@ -98,7 +98,7 @@ impl Queue {
     pub(crate) fn new(topic: Topic, id: QueueId, log: Arc<Log>, next: u64) -> Self {
         let state = State {
             base: next,
-            tail: VecDeque::new(),
+            tail: Pieces::default(),
             visible: 0,
             touched: 0,
             listed: false,
@@ -204,8 +204,8 @@ impl Queue {
     fn visible_end(&self, state: &mut State) -> u64 {
         let limit = self.log.limit(self.flush());
         let is_seen = |spot: &Spot| spot.end() <= limit;
-        let seen = match state.tail.back() {
-            Some(last) if !is_seen(last) => state.tail.partition_point(is_seen),
+        let seen = match state.tail.last() {
+            Some(last) if !is_seen(&last) => state.tail.partition_point(is_seen),
             _ => state.tail.len(),
         };
         state.visible = state.visible.max(state.base + seen as u64);
@@ -332,7 +332,7 @@ impl Queue {
         let mut cursor = {
             let state = self.state.lock();
             if offset >= state.base {
-                return Ok(state.tail.get((offset - state.base) as usize).copied());
+                return Ok(state.tail.get((offset - state.base) as usize));
             }
             state.cursor
         };
@@ -349,7 +349,7 @@ impl Queue {
     /// The first entry behind an offset that no run has.
     fn spot_after(&self, offset: u64) -> Result<Option<Spot>, ReadError> {
         let found = self.log.runs.spot_after(&self.topic, self.id, offset)?;
-        Ok(found.or_else(|| self.state.lock().tail.front().copied()))
+        Ok(found.or_else(|| self.state.lock().tail.first()))
     }
 
     /// Returns when [`Queue::max_offset`] is beyond `offset`.
@@ -407,7 +407,7 @@ impl Queue {
         let offset = state.next();
         state.intake.messages += 1;
         state.intake.bytes += u64::from(spot.size);
-        state.tail.push_back(spot);
+        state.tail.push(spot);
         let pushed = Pushed { first_in_group: state.touched != group, unlisted: !state.listed };
         state.touched = group;
         state.listed = true;
@@ -417,11 +417,13 @@ impl Queue {
     /// The writer's: takes back what lies at `position` or later, because it could not be written.
     pub(crate) fn take_back(&self, position: u64) {
         let mut state = self.state.lock();
-        let kept = state.tail.partition_point(|spot| spot.physical < position);
-        for spot in state.tail.split_off(kept) {
-            state.intake.messages = state.intake.messages.saturating_sub(1);
-            state.intake.bytes = state.intake.bytes.saturating_sub(u64::from(spot.size));
+        let State { tail, intake, .. } = &mut *state;
+        let kept = tail.partition_point(|spot| spot.physical < position);
+        for spot in tail.range(kept..tail.len()) {
+            intake.messages = intake.messages.saturating_sub(1);
+            intake.bytes = intake.bytes.saturating_sub(u64::from(spot.size));
         }
+        tail.truncate(kept);
     }
 
     /// Recovery's: the entry that the log has for `offset`. Offsets without one in between count as lost.
@@ -434,9 +436,9 @@ impl Queue {
             return false;
         }
         while state.next() < offset {
-            state.tail.push_back(spot.lost());
+            state.tail.push(spot.lost());
         }
-        state.tail.push_back(spot);
+        state.tail.push(spot);
         state.listed = true;
         true
     }
@@ -452,18 +454,17 @@ impl Queue {
         state.base + state.tail.partition_point(|spot| spot.physical < position) as u64
     }
 
-    /// The index's: the entries in memory that lie below a position, and the offset of the first.
-    pub(crate) fn below(&self, position: u64, spots: &mut Vec<Spot>) -> u64 {
+    /// The index's: the entries in memory, and the offset of the first.
+    pub(crate) fn in_memory(&self) -> (u64, Pieces<Spot>) {
         let state = self.state.lock();
-        spots.extend(state.tail.iter().take_while(|spot| spot.physical < position));
-        state.base
+        (state.base, state.tail.clone())
     }
 
     /// The index's: forgets the entries below a position, which are in a run now. Whether any are left.
     pub(crate) fn drain(&self, position: u64) -> bool {
         let mut state = self.state.lock();
         let count = state.tail.partition_point(|spot| spot.physical < position);
-        state.tail.drain(..count);
+        state.tail.take_first(count);
         state.base += count as u64;
         if state.tail.is_empty() {
             state.tail.shrink_to(TAIL_KEPT);

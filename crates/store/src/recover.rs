@@ -345,7 +345,8 @@ fn fill(
         let next = if log.has_bug(crate::PlantedBug::OffsetReused) { next.saturating_sub(1) } else { next };
         queues.restore(&topic, id, log, next);
     }
-    let mut newest = Newest { from, entries: rest.entries.len(), keys: rest.keys.into(), ..Newest::default() };
+    let mut newest =
+        Newest { from, entries: rest.entries.len(), keys: rest.keys.into_iter().collect(), ..Newest::default() };
     for ((topic, id), offset, spot) in rest.entries {
         let queue = queues.get_or_make(&topic, id, log);
         if !queue.is_listed() {

@@ -354,7 +354,7 @@ impl Writer {
             self.position += len;
             let mut newest = shared.newest.lock();
             newest.entries += group.records as usize;
-            newest.keys.extend(group.keys.drain(..));
+            group.keys.drain(..).for_each(|key| newest.keys.push(key));
             newest.queues.append(&mut group.unlisted);
             drop(newest);
             log.set_written(self.position);
