@@ -226,9 +226,9 @@ impl Indexer {
         let (shared, log) = (&*self.shared, &*self.shared.log);
         let dir = index_dir(&log.options.dir);
         let mut writer = RunWriter::create(&*log.host.disk, &dir, part.start, part.end)?;
-        let mut count = 0;
+        let (mut spots, mut count) = (Pieces::default(), 0);
         for queue in queues {
-            let (first, spots) = queue.in_memory();
+            let first = queue.in_memory(&mut spots);
             let mut spots = spots.iter().take_while(|spot| spot.physical < part.end).peekable();
             if spots.peek().is_some() {
                 writer.queue(queue.topic(), queue.id(), first);

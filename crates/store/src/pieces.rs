@@ -8,11 +8,16 @@ use std::sync::Arc;
 /// Values in a piece.
 const PIECE_LEN: usize = 1024;
 
-/// Values in the order in which they came; see the module.
-#[derive(Clone, Debug)]
+/// Values in the order in which they came; see the module. Small: very many queues have one, most of them with few values.
+#[derive(Debug)]
 pub(crate) struct Pieces<T> {
     last: Vec<T>,
-    /// What comes before `last`.
+    before: Option<Box<Before<T>>>,
+}
+
+/// The full pieces, at least one.
+#[derive(Clone, Debug)]
+struct Before<T> {
     full: VecDeque<Arc<Vec<T>>>,
     /// Values at the start of the first piece that were taken off; fewer than are in it.
     taken: usize,
@@ -20,24 +25,41 @@ pub(crate) struct Pieces<T> {
 
 impl<T> Default for Pieces<T> {
     fn default() -> Self {
-        Self { last: Vec::new(), full: VecDeque::new(), taken: 0 }
+        Self { last: Vec::new(), before: None }
+    }
+}
+
+impl<T: Copy> Clone for Pieces<T> {
+    fn clone(&self) -> Self {
+        Self { last: self.last.clone(), before: self.before.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.last.clone_from(&source.last);
+        self.before.clone_from(&source.before);
     }
 }
 
 impl<T: Copy> Pieces<T> {
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * PIECE_LEN + self.last.len() - self.taken
+        self.before_len() + self.last.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    fn before_len(&self) -> usize {
+        self.before.as_ref().map_or(0, |before| before.full.len() * PIECE_LEN - before.taken)
+    }
+
     pub(crate) fn get(&self, index: usize) -> Option<T> {
-        let at = self.taken + index;
-        match self.full.get(at / PIECE_LEN) {
-            Some(piece) => piece.get(at % PIECE_LEN),
-            None => self.last.get(at - self.full.len() * PIECE_LEN),
+        match &self.before {
+            Some(before) if index < self.before_len() => {
+                let at = before.taken + index;
+                before.full[at / PIECE_LEN].get(at % PIECE_LEN)
+            }
+            _ => self.last.get(index - self.before_len()),
         }
         .copied()
     }
@@ -47,14 +69,15 @@ impl<T: Copy> Pieces<T> {
     }
 
     pub(crate) fn last(&self) -> Option<T> {
-        self.last.last().or_else(|| self.full.back()?.last()).copied()
+        self.last.last().or_else(|| self.before.as_ref()?.full.back()?.last()).copied()
     }
 
     pub(crate) fn push(&mut self, value: T) {
         self.last.push(value);
         if self.last.len() == PIECE_LEN {
             let full = std::mem::replace(&mut self.last, Vec::with_capacity(PIECE_LEN));
-            self.full.push_back(Arc::new(full));
+            let before = self.before.get_or_insert_with(|| Box::new(Before { full: VecDeque::new(), taken: 0 }));
+            before.full.push_back(Arc::new(full));
         }
     }
 
@@ -64,46 +87,48 @@ impl<T: Copy> Pieces<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
-        self.full.iter().flat_map(|piece| piece.iter()).chain(&self.last).skip(self.taken).copied()
+        let before =
+            self.before.iter().flat_map(|before| before.full.iter().flat_map(|piece| &**piece).skip(before.taken));
+        before.chain(&self.last).copied()
     }
 
     /// How many values come before the first one for which `is_before` does not hold; it must hold for none behind that.
     pub(crate) fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
-        let (mut start, mut end) = (0, self.len());
-        while start < end {
-            let middle = start + (end - start) / 2;
-            match self.get(middle).is_some_and(|value| is_before(&value)) {
-                true => start = middle + 1,
-                false => end = middle,
+        if let Some(before) = &self.before {
+            let number = before.full.partition_point(|piece| piece.last().is_some_and(&is_before));
+            if let Some(piece) = before.full.get(number) {
+                return (number * PIECE_LEN + piece.partition_point(is_before)).saturating_sub(before.taken);
             }
         }
-        start
+        self.before_len() + self.last.partition_point(is_before)
     }
 
     /// Takes off the first `count` values; all, if there are not so many.
     pub(crate) fn take_first(&mut self, count: usize) {
-        self.taken += count.min(self.len());
-        let gone = (self.taken / PIECE_LEN).min(self.full.len());
-        self.full.drain(..gone);
-        self.taken -= gone * PIECE_LEN;
-        self.tidy();
+        let of_last = count.saturating_sub(self.before_len()).min(self.last.len());
+        if let Some(before) = &mut self.before {
+            before.taken += count - of_last;
+            let gone = (before.taken / PIECE_LEN).min(before.full.len());
+            before.full.drain(..gone);
+            before.taken -= gone * PIECE_LEN;
+            if before.full.is_empty() {
+                self.before = None;
+            }
+        }
+        self.last.drain(..of_last);
     }
 
     /// Takes off all but the first `len` values.
     pub(crate) fn truncate(&mut self, len: usize) {
-        let end = self.taken + len;
-        while end < self.full.len() * PIECE_LEN {
-            self.last = self.full.pop_back().map_or_else(Vec::new, Arc::unwrap_or_clone);
+        while len < self.before_len() {
+            let Some(before) = &mut self.before else { break };
+            self.last = before.full.pop_back().map_or_else(Vec::new, Arc::unwrap_or_clone);
+            if before.full.is_empty() {
+                self.last.drain(..before.taken);
+                self.before = None;
+            }
         }
-        self.last.truncate(end - self.full.len() * PIECE_LEN);
-        self.tidy();
-    }
-
-    fn tidy(&mut self) {
-        if self.is_empty() {
-            (self.taken, self.full) = (0, VecDeque::new());
-            self.last.clear();
-        }
+        self.last.truncate(len - self.before_len());
     }
 
     /// Gives back memory but for room for `len` values in the piece that is not full.

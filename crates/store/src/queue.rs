@@ -454,10 +454,11 @@ impl Queue {
         state.base + state.tail.partition_point(|spot| spot.physical < position) as u64
     }
 
-    /// The index's: the entries in memory, and the offset of the first.
-    pub(crate) fn in_memory(&self) -> (u64, Pieces<Spot>) {
+    /// The index's: makes `spots` the entries in memory; gives the offset of the first.
+    pub(crate) fn in_memory(&self, spots: &mut Pieces<Spot>) -> u64 {
         let state = self.state.lock();
-        (state.base, state.tail.clone())
+        spots.clone_from(&state.tail);
+        state.base
     }
 
     /// The index's: forgets the entries below a position, which are in a run now. Whether any are left.
