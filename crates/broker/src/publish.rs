@@ -11,7 +11,7 @@ use model::QueueId;
 use model::properties::Labels;
 use model::record::Place;
 use place::Drafts;
-use redirect::LastTopic;
+use redirect::SendTopics;
 use rt::BoxFuture;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -126,17 +126,22 @@ impl Publish<'_> {
 #[must_use = "nothing is stored before `store` is called"]
 pub struct Publishing<'b> {
     broker: &'b Arc<Broker>,
-    topic: LastTopic,
+    topics: SendTopics,
     drafts: Drafts,
     slots: Vec<Slot>,
     since: Duration,
 }
 
 impl Publishing<'_> {
+    /// Sends to these topics and queues are added next: what they need is then fetched from memory together.
+    pub fn expect<'n>(&mut self, sends: impl Iterator<Item = (&'n str, i32)> + Clone) {
+        self.topics.expect(self.broker, sends);
+    }
+
     /// Adds a send. What is wrong with it is its answer.
     pub fn add(&mut self, send: Publish<'_>) {
         let before = self.drafts.appends.len();
-        self.slots.push(match self.broker.plan(&send, &mut self.topic, &mut self.drafts) {
+        self.slots.push(match self.broker.plan(&send, &mut self.topics, &mut self.drafts) {
             Ok(Planned::Appends { queue_id, count, recall_handle }) => Slot::Stored { queue_id, count, recall_handle },
             Ok(Planned::NeedsTopic) => Slot::NeedsTopic(Box::new(send.into_owned())),
             Err(error) => {
@@ -189,7 +194,7 @@ impl Broker {
     pub fn publishing(self: &Arc<Self>, sends: usize, body_bytes: usize) -> Publishing<'_> {
         Publishing {
             broker: self,
-            topic: LastTopic::default(),
+            topics: SendTopics::default(),
             drafts: Drafts::new(self.now(), sends, body_bytes),
             slots: Vec::with_capacity(sends),
             since: self.host().clock.monotonic(),
@@ -231,7 +236,7 @@ impl Broker {
     async fn create_and_publish(self: &Arc<Self>, send: Publish<'static>) -> Result<Receipt, PublishError> {
         self.create_topic_for(&send).await?;
         let mut drafts = Drafts::new(self.now(), 1, 0);
-        match self.plan(&send, &mut LastTopic::default(), &mut drafts)? {
+        match self.plan(&send, &mut SendTopics::default(), &mut drafts)? {
             Planned::NeedsTopic => Err(PublishError::TopicNotFound { topic: send.topic.into_owned() }),
             Planned::Appends { queue_id, count, recall_handle } => {
                 let mut places = self.store().append(drafts.appends)?.await.into_iter();
@@ -241,9 +246,9 @@ impl Broker {
     }
 
     /// Checks a send and adds what is to be appended for it.
-    fn plan(&self, send: &Publish<'_>, topic: &mut LastTopic, drafts: &mut Drafts) -> Result<Planned, PublishError> {
+    fn plan(&self, send: &Publish<'_>, topics: &mut SendTopics, drafts: &mut Drafts) -> Result<Planned, PublishError> {
         self.check_room()?;
-        let Some(target) = self.redirect(send, topic)? else { return Ok(Planned::NeedsTopic) };
+        let Some(target) = self.redirect(send, topics)? else { return Ok(Planned::NeedsTopic) };
         match &send.content {
             Content::Single(part) => {
                 let is_timed = self.draft(send, part, &target, false, drafts)?;

@@ -77,7 +77,7 @@ impl TopicState {
 pub(crate) struct Topics {
     /// Nobody can choose names that fall together without knowing it.
     seed: u64,
-    shards: Vec<RwLock<Shard>>,
+    shards: [RwLock<Shard>; SHARDS],
 }
 
 type Shard = HashTable<Named>;
@@ -85,8 +85,15 @@ type Shard = HashTable<Named>;
 /// A topic beside its name: with many topics, each is far from the processor, and a name that is compared only after its
 /// topic was fetched would be waited for twice.
 struct Named {
+    /// Of the name.
+    hash: u64,
     name: Topic,
     state: Arc<TopicState>,
+}
+
+/// The lower bits of a hash choose the place in a part.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 fn of_shard(shard: &RwLock<Shard>) -> Vec<Arc<TopicState>> {
@@ -95,16 +102,15 @@ fn of_shard(shard: &RwLock<Shard>) -> Vec<Arc<TopicState>> {
 
 impl Topics {
     pub(crate) fn new() -> Self {
-        Self { seed: RandomState::new().hash_one(()), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { seed: RandomState::new().hash_one(()), shards: Default::default() }
     }
 
     fn hash(&self, name: &str) -> u64 {
         xxh3_64_with_seed(name.as_bytes(), self.seed)
     }
 
-    /// The lower bits of a hash choose the place in a part.
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        &self.shards[(hash >> 32) as usize % SHARDS]
+        &self.shards[shard_of(hash)]
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicState>> {
@@ -112,12 +118,40 @@ impl Topics {
         self.shard(hash).read().find(hash, |topic| topic.name.as_str() == name).map(|topic| Arc::clone(&topic.state))
     }
 
+    /// The topics of sends that come together, each with the queue that it names, as far as there are such. Of very many
+    /// topics and queues each is far from the processor: in steps that only ask for what the next step needs, the waits for
+    /// all of them overlap.
+    pub(crate) fn get_all<'n>(&self, sends: impl Iterator<Item = (&'n str, i32)>) -> Vec<Arc<TopicState>> {
+        // All locks before the first step, because a processor that takes a lock waits for what it has asked for.
+        let shards = self.shards.each_ref().map(RwLock::read);
+        let found: Vec<(&Named, u64, i32)> = sends
+            .filter_map(|(name, queue_id)| {
+                let hash = self.hash(name);
+                // The first that looks like it: whether it is the one is seen when it is here.
+                let named = shards[shard_of(hash)].find(hash, |_| true)?;
+                rt::prefetch(named);
+                Some((named, hash, queue_id))
+            })
+            .collect();
+        let found = || found.iter().filter(|(named, hash, _)| named.hash == *hash);
+        for (named, ..) in found() {
+            rt::prefetch(named.name.as_str());
+            rt::prefetch(&*named.state);
+        }
+        for (named, _, queue_id) in found() {
+            if let Some(queue) = named.state.queue(*queue_id) {
+                queue.prefetch();
+            }
+        }
+        found().map(|(named, ..)| Arc::clone(&named.state)).collect()
+    }
+
     pub(crate) fn put(&self, config: TopicConfig, store: &Store) -> Arc<TopicState> {
         let state = Arc::new(TopicState::new(config, store));
-        let named = Named { name: state.config.topic.clone(), state: Arc::clone(&state) };
-        let hash = self.hash(named.name.as_str());
+        let hash = self.hash(state.config.topic.as_str());
+        let named = Named { hash, name: state.config.topic.clone(), state: Arc::clone(&state) };
         let mut shard = self.shard(hash).write();
-        match shard.entry(hash, |other| other.name == named.name, |topic| self.hash(topic.name.as_str())) {
+        match shard.entry(hash, |other| other.name == named.name, |topic| topic.hash) {
             Entry::Occupied(mut old) => *old.get_mut() = named,
             Entry::Vacant(place) => drop(place.insert(named)),
         }

@@ -32,14 +32,16 @@ use wire::remoting::frame::RawFrame;
 use wire::remoting::header::{Header, Spare};
 use wire::remoting::{RequestCode, ResponseCode};
 
-/// Most memories of headers that are kept for the next reads.
+/// Headers that are decoded before the first of them is served: so the waits for what sends to many topics need overlap.
+const HEADERS_AT_ONCE: usize = 32;
+/// Most reads whose memories of headers are kept for the next reads.
 const SPARES_MAX: usize = 8;
 
 /// Answers the broker's request codes.
 pub struct BrokerDoor {
     broker: Arc<Broker>,
     /// What the headers of a read have in common with those of another, of any connection.
-    spares: Mutex<Vec<Spare>>,
+    spares: Mutex<Vec<Vec<Spare>>>,
 }
 
 impl BrokerDoor {
@@ -55,6 +57,21 @@ fn answer(connection: &Connection, frame: &RawFrame<'_>, header: &Header<'_>, re
     if !header.is_one_way() {
         connection.send(|out| reply.write(out, frame.encoding, header.opaque));
     }
+}
+
+/// The headers of these frames up to the first malformed one.
+fn parse_all<'a>(frames: &[RawFrame<'a>], spares: &mut Vec<Spare>, connection: &Connection) -> Vec<Header<'a>> {
+    let mut headers = Vec::with_capacity(frames.len());
+    for frame in frames {
+        match Header::parse_within(frame, spares.pop().unwrap_or_default()) {
+            Ok(header) => headers.push(header),
+            Err(error) => {
+                tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
+                break;
+            }
+        }
+    }
+    headers
 }
 
 impl Door for BrokerDoor {
@@ -80,48 +97,48 @@ impl Door for BrokerDoor {
 impl BrokerDoor {
     /// `wait`: the client is too fast, and its sends are refused until then.
     fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame<'_>], wait: Option<Duration>, work: &mut Work) {
-        let mut sends = None;
-        let mut spare = self.spares.lock().pop().unwrap_or_default();
-        for frame in requests {
-            let header = match Header::parse_within(frame, spare) {
-                Ok(header) => header,
-                Err(error) => {
-                    tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
-                    connection.close();
-                    spare = Spare::default();
-                    break;
-                }
-            };
-            match header.request_code() {
-                _ if header.is_response() => {} // it came after its question was given up
-                RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
-                    let added = match wait {
-                        Some(wait) => Err(Box::new(self.too_fast(wait))),
-                        None => sends
-                            .get_or_insert_with(|| send::Sends::new(&self.broker, requests))
-                            .add(frame, &header, connection),
-                    };
-                    if let Err(reply) = added {
-                        answer(connection, frame, &header, &reply);
+        let mut sends: Option<send::Sends<'_>> = None;
+        let mut spares = self.spares.lock().pop().unwrap_or_default();
+        for frames in requests.chunks(HEADERS_AT_ONCE) {
+            let headers = parse_all(frames, &mut spares, connection);
+            let mut to_store = Vec::with_capacity(headers.len());
+            for (frame, header) in frames.iter().zip(&headers) {
+                match header.request_code() {
+                    _ if header.is_response() => {} // it came after its question was given up
+                    RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
+                        match wait {
+                            Some(wait) => answer(connection, frame, header, &self.too_fast(wait)),
+                            None => to_store.push((frame, header)),
+                        }
                     }
+                    RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
+                        pull::pull(&self.broker, connection, frame, header, work);
+                    }
+                    _ => table::dispatch(&self.broker, connection, frame, header, work),
                 }
-                RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
-                    pull::pull(&self.broker, connection, frame, &header, work);
-                }
-                _ => table::dispatch(&self.broker, connection, frame, &header, work),
             }
-            spare = header.into_spare();
+            if !to_store.is_empty() {
+                let sends = sends.get_or_insert_with(|| send::Sends::new(&self.broker, requests));
+                sends.add_all(&to_store, connection);
+            }
+            let is_malformed = headers.len() < frames.len();
+            // Last in, first out: the next requests are probably like these, in the same order.
+            spares.extend(headers.into_iter().rev().map(Header::into_spare));
+            if is_malformed {
+                connection.close();
+                break;
+            }
         }
-        self.keep(spare);
+        self.keep(spares);
         if let Some(sends) = sends {
             sends.store(self.broker.options().advertised, connection, work);
         }
     }
 
-    fn keep(&self, spare: Spare) {
-        let mut spares = self.spares.lock();
-        if spares.len() < SPARES_MAX {
-            spares.push(spare);
+    fn keep(&self, spares: Vec<Spare>) {
+        let mut kept = self.spares.lock();
+        if kept.len() < SPARES_MAX {
+            kept.push(spares);
         }
     }
 

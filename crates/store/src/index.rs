@@ -213,7 +213,9 @@ impl Indexer {
             let keys = newest.keys.partition_point(|key| key.physical < to);
             newest.keys.take_first(keys);
             drop(newest);
-            queues.retain(|queue| queue.drain(to));
+            let left: Vec<bool> = in_turn(&queues).map(|queue| queue.drain(to)).collect();
+            let mut left = left.into_iter();
+            queues.retain(|_| left.next() == Some(true));
         }
         let mut newest = self.shared.newest.lock();
         queues.append(&mut newest.queues);
@@ -227,7 +229,7 @@ impl Indexer {
         let dir = index_dir(&log.options.dir);
         let mut writer = RunWriter::create(&*log.host.disk, &dir, part.start, part.end)?;
         let (mut spots, mut count) = (Pieces::default(), 0);
-        for queue in queues {
+        for queue in in_turn(queues) {
             let first = queue.in_memory(&mut spots);
             let mut spots = spots.iter().take_while(|spot| spot.physical < part.end).peekable();
             if spots.peek().is_some() {
@@ -309,22 +311,27 @@ impl Indexer {
 
 /// Queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
 fn sorted(queues: Vec<Arc<Queue>>) -> Vec<Arc<Queue>> {
-    let mut ranks: HashMap<Topic, usize> = HashMap::new();
-    let mut placed = Vec::with_capacity(queues.len());
-    for queue in queues {
-        let next = ranks.len();
-        let number = match ranks.get(queue.topic()) {
-            Some(number) => *number,
-            None => *ranks.entry(queue.topic().clone()).or_insert(next),
-        };
-        placed.push((number, queue.id(), queue));
+    let mut of_topic: HashMap<Topic, Vec<Arc<Queue>>> = HashMap::new();
+    let topics: Vec<Topic> = in_turn(&queues).map(|queue| queue.topic().clone()).collect();
+    for (topic, queue) in topics.into_iter().zip(queues) {
+        of_topic.entry(topic).or_default().push(queue);
     }
-    let mut topics: Vec<_> = ranks.into_iter().collect();
-    topics.sort_unstable();
-    let mut rank_of = vec![0; topics.len()];
-    topics.iter().enumerate().for_each(|(rank, (_, number))| rank_of[*number] = rank);
-    placed.sort_unstable_by_key(|(number, id, _)| (rank_of[*number], *id));
-    placed.into_iter().map(|(_, _, queue)| queue).collect()
+    let mut topics: Vec<_> = of_topic.into_iter().collect();
+    topics.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    topics.iter_mut().for_each(|(_, queues)| queues.sort_unstable_by_key(|queue| queue.id()));
+    topics.into_iter().flat_map(|(_, queues)| queues).collect()
+}
+
+/// One after the other, each asked for before its turn: of very many queues each is far from the processor.
+fn in_turn(queues: &[Arc<Queue>]) -> impl Iterator<Item = &Queue> {
+    /// How many queues ahead.
+    const AHEAD: usize = 8;
+    queues.iter().enumerate().map(|(number, queue)| {
+        if let Some(later) = queues.get(number + AHEAD) {
+            later.prefetch();
+        }
+        &**queue
+    })
 }
 
 fn needs_table(runs: &[Arc<Run>]) -> bool {

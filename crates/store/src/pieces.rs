@@ -1,17 +1,20 @@
 //! A queue of values in pieces of one size: it grows without moving what is in it, and clones share the full pieces. What
 //! is held under a lock is therefore added to, copied and taken off without holding up others.
 
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Values in a piece.
 const PIECE_LEN: usize = 1024;
+/// Values that need no memory of their own: of many queues each has few between two runs.
+const FEW: usize = 4;
 
 /// Values in the order in which they came; see the module. Small: very many queues have one, most of them with few values.
 #[derive(Debug)]
 pub(crate) struct Pieces<T> {
-    last: Vec<T>,
+    last: SmallVec<[T; FEW]>,
     before: Option<Box<Before<T>>>,
 }
 
@@ -25,7 +28,7 @@ struct Before<T> {
 
 impl<T> Default for Pieces<T> {
     fn default() -> Self {
-        Self { last: Vec::new(), before: None }
+        Self { last: SmallVec::new(), before: None }
     }
 }
 
@@ -75,7 +78,7 @@ impl<T: Copy> Pieces<T> {
     pub(crate) fn push(&mut self, value: T) {
         self.last.push(value);
         if self.last.len() == PIECE_LEN {
-            let full = std::mem::replace(&mut self.last, Vec::with_capacity(PIECE_LEN));
+            let full = std::mem::replace(&mut self.last, SmallVec::with_capacity(PIECE_LEN)).into_vec();
             let before = self.before.get_or_insert_with(|| Box::new(Before { full: VecDeque::new(), taken: 0 }));
             before.full.push_back(Arc::new(full));
         }
@@ -89,7 +92,7 @@ impl<T: Copy> Pieces<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
         let before =
             self.before.iter().flat_map(|before| before.full.iter().flat_map(|piece| &**piece).skip(before.taken));
-        before.chain(&self.last).copied()
+        before.chain(self.last.iter()).copied()
     }
 
     /// How many values come before the first one for which `is_before` does not hold; it must hold for none behind that.
@@ -122,7 +125,7 @@ impl<T: Copy> Pieces<T> {
     pub(crate) fn truncate(&mut self, len: usize) {
         while len < self.before_len() {
             let Some(before) = &mut self.before else { break };
-            self.last = before.full.pop_back().map_or_else(Vec::new, Arc::unwrap_or_clone);
+            self.last = before.full.pop_back().map_or_else(SmallVec::new, |full| Arc::unwrap_or_clone(full).into());
             if before.full.is_empty() {
                 self.last.drain(..before.taken);
                 self.before = None;
@@ -131,9 +134,9 @@ impl<T: Copy> Pieces<T> {
         self.last.truncate(len - self.before_len());
     }
 
-    /// Gives back memory but for room for `len` values in the piece that is not full.
-    pub(crate) fn shrink_to(&mut self, len: usize) {
-        self.last.shrink_to(len);
+    /// Gives back memory that a few more values do not need.
+    pub(crate) fn shrink(&mut self) {
+        self.last.shrink_to_fit();
     }
 }
 

@@ -16,9 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
-/// Entries that a queue without any in memory keeps room for: of many queues each has few between two runs.
-const TAIL_KEPT: usize = 4;
-
 /// Where a message of a queue lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -60,25 +57,26 @@ pub struct Intake {
 pub struct Queue {
     topic: Topic,
     log: Arc<Log>,
-    hide_before: AtomicU64,
     id: QueueId,
     /// 0 for the store's option.
     flush: AtomicU8,
-    state: Mutex<State>,
     moved: Notify,
+    state: Mutex<State>,
+    hide_before: AtomicU64,
 }
 
 #[repr(C)]
+#[derive(Default)]
 struct State {
     /// Offset of the first entry of `tail`.
     base: u64,
-    tail: Pieces<Spot>,
     /// Number of the writer's group that touched it last.
     touched: u64,
-    /// Whether the index knows that there is something in `tail`.
-    listed: bool,
     /// Since it was taken last.
     intake: Intake,
+    /// Whether the index knows that there is something in `tail`.
+    listed: bool,
+    tail: Pieces<Spot>,
     /// The visible end never goes back, even if the flush policy changes.
     visible: u64,
     /// The first readable offset, and for which first readable position of the log it was found.
@@ -96,16 +94,7 @@ pub(crate) struct Pushed {
 
 impl Queue {
     pub(crate) fn new(topic: Topic, id: QueueId, log: Arc<Log>, next: u64) -> Self {
-        let state = State {
-            base: next,
-            tail: Pieces::default(),
-            visible: 0,
-            touched: 0,
-            listed: false,
-            min: None,
-            cursor: Cursor::default(),
-            intake: Intake::default(),
-        };
+        let state = State { base: next, ..State::default() };
         Self {
             topic,
             id,
@@ -115,6 +104,11 @@ impl Queue {
             moved: Notify::new(),
             state: Mutex::new(state),
         }
+    }
+
+    /// Has the processor bring near what an append needs, see [`rt::prefetch`].
+    pub fn prefetch(&self) {
+        rt::prefetch(self);
     }
 
     /// Its topic.
@@ -468,7 +462,7 @@ impl Queue {
         state.tail.take_first(count);
         state.base += count as u64;
         if state.tail.is_empty() {
-            state.tail.shrink_to(TAIL_KEPT);
+            state.tail.shrink();
             state.listed = false;
         }
         state.listed

@@ -6,6 +6,7 @@ use crate::topic::TopicState;
 use crate::{Broker, PublishError};
 use model::properties::{self, Labels};
 use model::{Group, Topic, permission, system};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use store::Queue;
 
@@ -30,17 +31,36 @@ impl Target<'_> {
     }
 }
 
-/// The topic of the last send, which is that of most others too: sends that come together see it as the first of them does.
+/// The topics of the sends of one call, each seen as the first send to it sees it.
 #[derive(Default)]
-pub(super) struct LastTopic(Option<Arc<TopicState>>);
+pub(super) struct SendTopics {
+    /// That of the last send, which is that of most others too.
+    last: Option<Arc<TopicState>>,
+    /// Those of sends to come, in their order.
+    next: VecDeque<Arc<TopicState>>,
+}
 
-impl LastTopic {
+impl SendTopics {
+    /// Finds the topics of the sends that come next, each with the queue that it names. That pays where they are many.
+    pub(super) fn expect<'n>(&mut self, broker: &Broker, mut sends: impl Iterator<Item = (&'n str, i32)> + Clone) {
+        let all = sends.clone();
+        let first = sends.next().map(|(name, _)| name);
+        self.next = match sends.any(|(name, _)| Some(name) != first) {
+            true => broker.topics().get_all(all).into(),
+            false => VecDeque::new(),
+        };
+    }
+
     /// The topic of this name.
     fn find(&mut self, broker: &Broker, name: &str) -> Option<&TopicState> {
-        if self.0.as_ref().is_none_or(|topic| topic.config.topic.as_str() != name) {
-            self.0 = broker.topics().get(name);
+        let is_it = |topic: &Arc<TopicState>| topic.config.topic.as_str() == name;
+        if let Some(at) = self.next.iter().position(is_it) {
+            self.next.drain(..at);
+            self.last = self.next.pop_front();
+        } else if !self.last.as_ref().is_some_and(is_it) {
+            self.last = broker.topics().get(name);
         }
-        self.0.as_deref()
+        self.last.as_deref()
     }
 }
 
@@ -76,12 +96,12 @@ impl Broker {
     pub(super) fn redirect<'t>(
         &self,
         send: &Publish<'_>,
-        last: &'t mut LastTopic,
+        topics: &'t mut SendTopics,
     ) -> Result<Option<Target<'t>>, PublishError> {
         if system::is_closed_to_clients(&send.topic) {
             return Err(PublishError::SystemTopic { topic: send.topic.to_string() });
         }
-        let Some(topic) = last.find(self, &send.topic) else { return Ok(None) };
+        let Some(topic) = topics.find(self, &send.topic) else { return Ok(None) };
         self.check_quota(topic, send)?;
         let dead = match topic.config.topic.retry_group() {
             Some(group) if self.is_exhausted(&group, send)? => Some(Topic::dead_letter_of(&group)),
@@ -91,7 +111,7 @@ impl Broker {
             return Err(PublishError::BrokerForbidden { permission: self.permission() });
         }
         let (name, queue_id) = dead.as_ref().map_or((&*send.topic, send.queue_id), |dead| (dead.as_str(), 0));
-        last.find(self, name).map(|topic| target(topic, queue_id, dead.is_some())).transpose()
+        topics.find(self, name).map(|topic| target(topic, queue_id, dead.is_some())).transpose()
     }
 
     fn check_quota(&self, topic: &TopicState, send: &Publish<'_>) -> Result<(), PublishError> {

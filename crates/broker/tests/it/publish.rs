@@ -96,3 +96,31 @@ fn a_deleted_topic_does_not_give_its_messages_to_its_successor() {
         assert_eq!(pulled.min.0 as i64, offset);
     });
 }
+
+#[test]
+fn sends_that_are_announced_are_stored_where_they_belong() {
+    run(5, |world| async move {
+        let node = Node::start_with(&world, |options| options.auto_create_topics = false).await;
+        let topics: Vec<String> = (0..300).map(|number| format!("t{number}")).collect();
+        for topic in &topics {
+            node.create(topic, 1).await;
+        }
+        // Every third is expected, among others that do not exist, belong to the system, or name no queue.
+        let mut publishing = node.broker.publishing(0, 0);
+        for some in topics.chunks(30) {
+            let expected = some.iter().step_by(3).flat_map(|topic| [(topic.as_str(), 0), ("none", 0), (topic, 9)]);
+            publishing.expect([("SCHEDULE_TOPIC_XXXX", -1)].into_iter().chain(expected));
+            publishing.add(publish("SCHEDULE_TOPIC_XXXX", "", ""));
+            for topic in some {
+                publishing.add(publish(topic, topic, ""));
+                publishing.add(publish("none", "", ""));
+                publishing.add(publish(topic, "again", ""));
+            }
+        }
+        let receipts = publishing.store().await;
+        assert_eq!(receipts.iter().filter(|receipt| receipt.is_ok()).count(), 2 * topics.len());
+        for topic in &topics {
+            assert_eq!(node.bodies(topic, 0, "*").await, [topic.as_str(), "again"]);
+        }
+    });
+}

@@ -1,5 +1,6 @@
 //! Sending: all sends of one read become one call.
 
+use super::answer;
 use super::convert::publish_error;
 use crate::reply::Reply;
 use crate::server::{Connection, Work};
@@ -46,18 +47,24 @@ impl<'b> Sends<'b> {
         Self { publishing: broker.publishing(count, body_bytes), askers, unique_keys, bytes: 0 }
     }
 
-    /// Decodes one send and hands it on; an error is what is wrong with it, as the answer to it.
-    pub(super) fn add(
+    /// Decodes sends and hands them on; those with which something is wrong are answered at once.
+    pub(super) fn add_all(&mut self, requests: &[(&RawFrame<'_>, &Header<'_>)], connection: &Connection) {
+        let sends: Vec<_> = requests.iter().map(|(_, header)| parse(header)).collect();
+        self.publishing.expect(sends.iter().flatten().map(|send| (send.topic, send.queue_id)));
+        for ((frame, header), send) in requests.iter().zip(sends) {
+            if let Err(reply) = send.and_then(|send| self.add(frame, header, &send, connection)) {
+                answer(connection, frame, header, &reply);
+            }
+        }
+    }
+
+    fn add(
         &mut self,
         frame: &RawFrame<'_>,
         header: &Header<'_>,
+        send: &SendMessage<'_>,
         connection: &Connection,
     ) -> Result<(), Box<Reply>> {
-        let parsed = match header.request_code() {
-            RequestCode::SEND_MESSAGE => SendMessage::parse(&header.fields),
-            _ => SendMessage::parse_short(&header.fields),
-        };
-        let send = parsed.map_err(|error| Box::new(Reply::from(error)))?;
         let is_batch = send.batch.unwrap_or(false) || header.request_code() == RequestCode::SEND_BATCH_MESSAGE;
         let keys_start = self.unique_keys.len();
         let content = match is_batch {
@@ -114,6 +121,14 @@ impl<'b> Sends<'b> {
         };
         work.push(bytes, Box::pin(answering));
     }
+}
+
+fn parse<'h>(header: &'h Header<'_>) -> Result<SendMessage<'h>, Box<Reply>> {
+    let parsed = match header.request_code() {
+        RequestCode::SEND_MESSAGE => SendMessage::parse(&header.fields),
+        _ => SendMessage::parse_short(&header.fields),
+    };
+    parsed.map_err(|error| Box::new(Reply::from(error)))
 }
 
 fn batch_content(body: &[u8]) -> Result<Content<'_>, Box<Reply>> {

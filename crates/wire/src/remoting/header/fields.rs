@@ -13,6 +13,9 @@ use std::ops::Range;
 /// Room for the fields of nearly every request, so that one allocation does.
 const FIELDS_USUAL: usize = 16;
 
+/// Bytes of decoded text whose memory is kept for the next header.
+const SPARE_TEXT_MAX: usize = 4096;
+
 /// Letters that have a place of their own, from `a` on.
 pub(super) const LETTERS: usize = 16;
 /// Their names.
@@ -100,6 +103,7 @@ impl<'a> Fields<'a> {
     pub(super) fn into_spare(self) -> Spare {
         let (mut text, mut list) = (self.decoded, self.list);
         text.clear();
+        text.shrink_to(SPARE_TEXT_MAX);
         list.clear();
         Spare { text, list, shape: self.shape, header_len: self.text.len() }
     }
