@@ -129,14 +129,14 @@ impl Topics {
                 let hash = self.hash(name);
                 // The first that looks like it: whether it is the one is seen when it is here.
                 let named = shards[shard_of(hash)].find(hash, |_| true)?;
-                rt::prefetch(named);
+                rt::prefetch(named, usize::MAX);
                 Some((named, hash, queue_id))
             })
             .collect();
         let found = || found.iter().filter(|(named, hash, _)| named.hash == *hash);
         for (named, ..) in found() {
-            rt::prefetch(named.name.as_str());
-            rt::prefetch(&*named.state);
+            rt::prefetch(named.name.as_str(), usize::MAX);
+            rt::prefetch(&*named.state, usize::MAX);
         }
         for (named, _, queue_id) in found() {
             if let Some(queue) = named.state.queue(*queue_id) {

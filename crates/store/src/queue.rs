@@ -108,7 +108,9 @@ impl Queue {
 
     /// Has the processor bring near what an append needs, see [`rt::prefetch`].
     pub fn prefetch(&self) {
-        rt::prefetch(self);
+        /// The fields up to the tail.
+        const APPEND_BYTES: usize = 256;
+        rt::prefetch(self, APPEND_BYTES);
     }
 
     /// Its topic.

@@ -17,6 +17,8 @@ use std::sync::Arc;
 const HEADER: u64 = HEADER_LEN as u64;
 /// Bytes between two messages on the disk that are read with them rather than passed over.
 const GAP_BYTES_MAX: u64 = 16 << 10;
+/// How many messages ahead the processor is asked for what is to be checked: those of a queue lie far apart in the log.
+const AHEAD: usize = 2;
 /// Damaged places that are told; beyond so many only the counter tells.
 const DAMAGES_TOLD_MAX: usize = 1024;
 
@@ -73,6 +75,9 @@ impl Log {
                 let part = self.read_cold(segment, &entries[number..])?;
                 is_cold = part.is_some();
                 cold = part.unwrap_or_default();
+            }
+            if let Some(later) = entries.get(number + AHEAD) {
+                segment.prefetch(&span_of(later));
             }
             self.gather_one(segment, entry, &cold, out)?;
         }

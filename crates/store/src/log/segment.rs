@@ -217,6 +217,17 @@ impl Segment {
         }
     }
 
+    /// Has the processor bring near what is going to be read, see [`rt::prefetch`].
+    pub(crate) fn prefetch(&self, part: &Range<u64>) {
+        /// Of more, the processor sees by itself that it is read in order.
+        const BYTES_MAX: u64 = 2048;
+        if let (Some(Some(map)), Some(at)) = (self.map.get(), part.start.checked_sub(self.start))
+            && let Some(bytes) = map.bytes().get(at as usize..)
+        {
+            rt::prefetch(bytes, (part.end - part.start).min(BYTES_MAX) as usize);
+        }
+    }
+
     /// Bytes from a position on, fewer at the end of the file: borrowed where the disk can map.
     pub(crate) fn read(&self, position: u64, len: usize) -> io::Result<Cow<'_, [u8]>> {
         let at = position - self.start;
