@@ -29,26 +29,26 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::remoting::frame::RawFrame;
-use wire::remoting::header::{Header, Spare};
+use wire::remoting::header::{Header, Memory};
 use wire::remoting::{RequestCode, ResponseCode};
 
 /// Headers that are decoded before the first of them is served: so the waits for what sends to many topics need overlap.
 const HEADERS_AT_ONCE: usize = 32;
-/// Most reads whose memories of headers are kept for the next reads.
-const SPARES_MAX: usize = 8;
+/// Most memories of headers that are kept for the next reads.
+const MEMORIES_MAX: usize = 8;
 
 /// Answers the broker's request codes.
 pub struct BrokerDoor {
     broker: Arc<Broker>,
     /// What the headers of a read have in common with those of another, of any connection.
-    spares: Mutex<Vec<Vec<Spare>>>,
+    memories: Mutex<Vec<Memory>>,
 }
 
 impl BrokerDoor {
     /// A door to a broker.
     #[must_use]
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, spares: Mutex::default() }
+        Self { broker, memories: Mutex::default() }
     }
 }
 
@@ -60,10 +60,10 @@ fn answer(connection: &Connection, frame: &RawFrame<'_>, header: &Header<'_>, re
 }
 
 /// The headers of these frames up to the first malformed one.
-fn parse_all<'a>(frames: &[RawFrame<'a>], spares: &mut Vec<Spare>, connection: &Connection) -> Vec<Header<'a>> {
+fn parse_all<'a>(frames: &[RawFrame<'a>], memory: &mut Memory, connection: &Connection) -> Vec<Header<'a>> {
     let mut headers = Vec::with_capacity(frames.len());
     for frame in frames {
-        match Header::parse_within(frame, spares.pop().unwrap_or_default()) {
+        match memory.parse(frame) {
             Ok(header) => headers.push(header),
             Err(error) => {
                 tracing::warn!(peer = %connection.peer(), %error, "malformed header; the connection is closed");
@@ -98,9 +98,9 @@ impl BrokerDoor {
     /// `wait`: the client is too fast, and its sends are refused until then.
     fn serve(&self, connection: &Arc<Connection>, requests: &[RawFrame<'_>], wait: Option<Duration>, work: &mut Work) {
         let mut sends: Option<send::Sends<'_>> = None;
-        let mut spares = self.spares.lock().pop().unwrap_or_default();
+        let mut memory = self.memories.lock().pop().unwrap_or_default();
         for frames in requests.chunks(HEADERS_AT_ONCE) {
-            let headers = parse_all(frames, &mut spares, connection);
+            let headers = parse_all(frames, &mut memory, connection);
             let mut to_store = Vec::with_capacity(headers.len());
             for (frame, header) in frames.iter().zip(&headers) {
                 match header.request_code() {
@@ -122,23 +122,22 @@ impl BrokerDoor {
                 sends.add_all(&to_store, connection);
             }
             let is_malformed = headers.len() < frames.len();
-            // Last in, first out: the next requests are probably like these, in the same order.
-            spares.extend(headers.into_iter().rev().map(Header::into_spare));
+            headers.into_iter().for_each(|header| memory.take_back(header));
             if is_malformed {
                 connection.close();
                 break;
             }
         }
-        self.keep(spares);
+        self.keep(memory);
         if let Some(sends) = sends {
             sends.store(self.broker.options().advertised, connection, work);
         }
     }
 
-    fn keep(&self, spares: Vec<Spare>) {
-        let mut kept = self.spares.lock();
-        if kept.len() < SPARES_MAX {
-            kept.push(spares);
+    fn keep(&self, memory: Memory) {
+        let mut memories = self.memories.lock();
+        if memories.len() < MEMORIES_MAX {
+            memories.push(memory);
         }
     }
 

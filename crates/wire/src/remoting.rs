@@ -28,5 +28,5 @@ pub mod writer;
 pub use code::{Language, RequestCode, ResponseCode, VERSION};
 pub use field::{FieldError, FieldSink};
 pub use frame::{Encoding, FrameError, Limits, OwnedFrame, RawFrame};
-pub use header::{Fields, Header, HeaderError, Spare};
+pub use header::{Fields, Header, HeaderError, Memory};
 pub use writer::{FrameWriter, Name};

@@ -6,6 +6,7 @@
 mod binary;
 mod fields;
 mod json;
+mod memory;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,10 @@ mod tests;
 use crate::remoting::code::{RequestCode, ResponseCode};
 use crate::remoting::escape::EscapeError;
 use crate::remoting::frame::{Encoding, RawFrame};
+pub use fields::Fields;
 pub(crate) use fields::Letters;
-pub use fields::{Fields, Spare};
+use fields::Spare;
+pub use memory::Memory;
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -48,7 +51,7 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Decodes the header of `frame`.
+    /// Decodes the header of `frame`; who decodes many does it with a [`Memory`].
     ///
     /// # Errors
     /// [`HeaderError`] when it breaks its encoding or a bound.
@@ -56,31 +59,14 @@ impl<'a> Header<'a> {
         Self::parse_bytes(frame.encoding, frame.header)
     }
 
-    /// The same within memory of an earlier header, see [`Header::into_spare`].
-    ///
-    /// # Errors
-    /// As [`Header::parse`].
-    pub fn parse_within(frame: &RawFrame<'a>, spare: Spare) -> Result<Self, HeaderError> {
-        Self::parse_bytes_within(frame.encoding, frame.header, spare)
-    }
-
-    /// The memory of this header, for the next one.
-    pub fn into_spare(self) -> Spare {
-        self.fields.into_spare()
-    }
-
     /// Decodes header bytes.
     ///
     /// # Errors
     /// As [`Header::parse`].
     pub fn parse_bytes(encoding: Encoding, bytes: &'a [u8]) -> Result<Self, HeaderError> {
-        Self::parse_bytes_within(encoding, bytes, Spare::default())
-    }
-
-    fn parse_bytes_within(encoding: Encoding, bytes: &'a [u8], spare: Spare) -> Result<Self, HeaderError> {
         match encoding {
-            Encoding::Json => json::parse(bytes, spare),
-            Encoding::Binary => binary::parse(bytes, spare),
+            Encoding::Json => json::parse(bytes, Spare::default(), None),
+            Encoding::Binary => binary::parse(bytes, Spare::default()),
         }
     }
 

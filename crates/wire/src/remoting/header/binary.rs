@@ -7,8 +7,8 @@
 //! Big endian, texts in UTF-8; an empty text stands for none. The code has 16 bits only, so requests with greater
 //! codes (POP, light topics) can travel in JSON only.
 
-use super::fields::{Span, letter};
-use super::{FIELDS_MAX, Fields, Header, HeaderError, Spare};
+use super::fields::{Span, Spare, letter};
+use super::{FIELDS_MAX, Fields, Header, HeaderError};
 use std::borrow::Cow;
 
 pub(super) fn parse(bytes: &[u8], spare: Spare) -> Result<Header<'_>, HeaderError> {

@@ -4,7 +4,6 @@
 //! keeps a field at 16 bytes and a header at two allocations, whatever its fields. Sends, by far the most frequent requests,
 //! name their fields by one letter: those have a place of their own.
 
-use super::shape::Shape;
 use super::{FIELDS_MAX, HeaderError};
 use std::borrow::Cow;
 use std::fmt;
@@ -30,18 +29,13 @@ pub struct Fields<'a> {
     pub(super) letters: [Span; LETTERS],
     /// Name and value of the others, in the order sent.
     pub(super) list: Vec<(Span, Span)>,
-    /// What the next header may have in common with this one.
-    pub(super) shape: Option<Box<Shape>>,
 }
 
-/// Memory of a header that is no more: a door that decodes one header after the other allocates for the first only.
+/// Memory of a header that is no more.
 #[derive(Default)]
-pub struct Spare {
+pub(super) struct Spare {
     pub(super) text: String,
     pub(super) list: Vec<(Span, Span)>,
-    pub(super) shape: Option<Box<Shape>>,
-    /// Bytes of that header.
-    pub(super) header_len: usize,
 }
 
 /// A range of bytes in the header, or in the decoded text when its start bears [`DECODED`]. Headers are far below 2 GiB.
@@ -96,7 +90,7 @@ impl<'a> Fields<'a> {
     /// No fields yet, of a header with this text, in this memory.
     #[inline]
     pub(super) fn of(text: &'a str, spare: Spare) -> Self {
-        Self { text, decoded: spare.text, letters: [Span::default(); LETTERS], list: spare.list, shape: spare.shape }
+        Self { text, decoded: spare.text, letters: [Span::default(); LETTERS], list: spare.list }
     }
 
     /// The memory, emptied.
@@ -105,12 +99,12 @@ impl<'a> Fields<'a> {
         text.clear();
         text.shrink_to(SPARE_TEXT_MAX);
         list.clear();
-        Spare { text, list, shape: self.shape, header_len: self.text.len() }
+        Spare { text, list }
     }
 
     /// Fields whose texts all lie in `decoded`.
     pub(super) fn of_decoded(decoded: String, list: Vec<(Span, Span)>) -> Self {
-        let mut fields = Self::of("", Spare { text: decoded, list, ..Spare::default() });
+        let mut fields = Self::of("", Spare { text: decoded, list });
         fields.place_decoded();
         fields
     }

@@ -3,9 +3,10 @@
 //! Keys come in any order, unknown ones are skipped whatever they hold, numbers may be quoted, extension values may be
 //! any scalar. Broken nesting and broken texts are errors.
 
+use super::fields::Spare;
 use super::fields::{Span, letter};
-use super::shape::Shape;
-use super::{DEPTH_MAX, Fields, Header, HeaderError, Spare};
+use super::memory::Shapes;
+use super::{DEPTH_MAX, Fields, Header, HeaderError};
 use crate::remoting::code::Language;
 use crate::remoting::escape::{EscapeError, possible_hits, special, unescape_into};
 use std::borrow::Cow;
@@ -17,20 +18,23 @@ mod tests;
 /// Boxed within the scanner: errors are rare, and a small result stays in registers.
 type Result<T> = std::result::Result<T, Box<HeaderError>>;
 
-pub(super) fn parse(bytes: &[u8], mut spare: Spare) -> std::result::Result<Header<'_>, HeaderError> {
+/// `shapes`: of earlier headers.
+pub(super) fn parse<'a>(
+    bytes: &'a [u8],
+    mut spare: Spare,
+    mut shapes: Option<&mut Shapes>,
+) -> std::result::Result<Header<'a>, HeaderError> {
     let text = simdutf8::compat::from_utf8(bytes).map_err(|e| HeaderError::NotUtf8 { at: e.valid_up_to() })?;
-    if let Some(shape) = spare.shape.take() {
-        match shape.read(text, spare) {
+    if let Some(shapes) = &mut shapes {
+        match shapes.read(text, spare) {
             Ok(header) => return Ok(header),
             Err(unused) => spare = unused,
         }
     }
-    let is_like_before = spare.header_len == bytes.len();
     let mut header = Header { fields: Fields::of(text, spare), ..Header::default() };
     let opaque = parse_into(&mut header).map_err(|e| *e)?;
-    if is_like_before {
-        // The second of its kind: more may follow.
-        header.fields.shape = Shape::of(&header, opaque).map(Box::new);
+    if let Some(shapes) = shapes {
+        shapes.note(&header, opaque);
     }
     Ok(header)
 }

@@ -4,8 +4,8 @@
 //! and the number of the request say; whether that is so is seen in one pass without branches, and nothing is left to
 //! parse then.
 
-use super::fields::{LETTERS, Span};
-use super::{Fields, Header, Spare};
+use super::fields::{LETTERS, Span, Spare};
+use super::{Fields, Header};
 use crate::remoting::escape::{escape_at, special};
 use crate::remoting::field::FieldValue;
 use std::ops::Range;
@@ -20,7 +20,6 @@ const WIDTH: usize = 16;
 const LENS: Range<usize> = WIDTH..4096;
 
 /// What headers have in common that have the same length and the same fields.
-#[derive(Clone)]
 pub(super) struct Shape {
     /// A header of this shape.
     sample: Vec<u8>,
@@ -39,7 +38,6 @@ pub(super) struct Shape {
 }
 
 /// A part of a text with escapes.
-#[derive(Clone)]
 struct Piece {
     /// Bytes of the header that stand for themselves.
     plain: Range<usize>,
@@ -110,9 +108,8 @@ impl Shape {
     }
 
     /// The header in `text` if it has this shape; else the memory is given back.
-    pub(super) fn read<'a>(self: Box<Self>, text: &'a str, mut spare: Spare) -> Result<Header<'a>, Spare> {
+    pub(super) fn read<'a>(&self, text: &'a str, spare: Spare) -> Result<Header<'a>, Spare> {
         let Some(opaque) = self.fits(text.as_bytes()).then(|| number(text, &self.opaque)).flatten() else {
-            spare.shape = Some(self);
             return Err(spare);
         };
         let mut fields = Fields::of(text, spare);
@@ -125,7 +122,6 @@ impl Shape {
         fields.letters = self.letters;
         fields.list.extend_from_slice(&self.list);
         let Self { code, language, version, flag, .. } = *self;
-        fields.shape = Some(self);
         Ok(Header { code, language, version, opaque, flag, remark: None, fields })
     }
 

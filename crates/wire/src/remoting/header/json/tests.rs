@@ -1,7 +1,8 @@
 //! The scanner against one that takes each byte by itself.
 
 use super::*;
-use crate::remoting::frame::Encoding;
+use crate::remoting::Memory;
+use crate::remoting::frame::{Encoding, RawFrame};
 use proptest::prelude::*;
 
 type Slow<T> = std::result::Result<T, HeaderError>;
@@ -209,23 +210,23 @@ fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
 
 /// A header is read behind others as by itself.
 fn check_behind(before: &[u8], bytes: &[u8]) {
-    let mut spare = Spare::default();
-    for _ in 0..2 {
-        spare = parse(before, spare).map(Header::into_spare).unwrap_or_default();
-    }
-    for bytes in [bytes, before] {
-        let read = parse(bytes, spare);
+    let mut memory = Memory::default();
+    let mut read = |bytes| {
+        let read = memory.parse(&RawFrame { encoding: Encoding::Json, header: bytes, body: &[] });
         assert_eq!(read, Header::parse_bytes(Encoding::Json, bytes), "{}", bytes.escape_ascii());
-        spare = read.map(Header::into_spare).unwrap_or_default();
-    }
+        read.into_iter().for_each(|header| memory.take_back(header));
+    };
+    [before, before, bytes, before].into_iter().for_each(&mut read);
 }
 
 #[test]
 fn sends_of_one_kind_have_a_shape() {
     let has_shape = |before: &str, header: &str| {
-        let spare = parse(before.as_bytes(), Spare::default()).unwrap().into_spare();
-        let shape = parse(header.as_bytes(), spare).unwrap().into_spare().shape;
-        shape.is_some_and(|shape| shape.read(before, Spare::default()).is_ok())
+        let mut shapes = Shapes::default();
+        for header in [before, header] {
+            parse(header.as_bytes(), Spare::default(), Some(&mut shapes)).unwrap();
+        }
+        shapes.read(before, Spare::default()).is_ok()
     };
     let [send, pull, ..] = headers("group", "K1");
     let [other, ..] = headers("puorg", "K2");
