@@ -13,7 +13,7 @@ const CPU: &str = "msgs_per_server_cpu_s";
 const RATE: &str = "msgs_per_s";
 /// Messages of a backlog.
 const BACKLOG: &str = "400000";
-/// Topics of the row of topics; one queue each, to count topics only.
+/// Topics of the row of topics, each with as many queues as the one beside which they are measured.
 const TOPICS: &str = "10000";
 /// Rate against the peer where there is no peer to ask, messages a second.
 const RATE_ALONE: f64 = 10_000.0;
