@@ -3,8 +3,7 @@
 //! Keys come in any order, unknown ones are skipped whatever they hold, numbers may be quoted, extension values may be
 //! any scalar. Broken nesting and broken texts are errors.
 
-use super::fields::Spare;
-use super::fields::{Span, letter};
+use super::fields::{Span, Spare, letter};
 use super::memory::Shapes;
 use super::{DEPTH_MAX, Fields, Header, HeaderError};
 use crate::remoting::code::Language;
