@@ -204,7 +204,7 @@ impl Indexer {
             (newest.from, std::mem::take(&mut newest.queues), newest.keys.clone())
         };
         // Without the lock, so that the writer need not wait; a queue that it pushes to meanwhile stays listed.
-        let mut queues = sorted(queues);
+        let mut queues = sorted(&queues);
         let written = self.put_run(from..to, &queues, &keys, is_last);
         if let Ok(count) = written {
             let mut newest = self.shared.newest.lock();
@@ -213,9 +213,7 @@ impl Indexer {
             let keys = newest.keys.partition_point(|key| key.physical < to);
             newest.keys.take_first(keys);
             drop(newest);
-            let left: Vec<bool> = in_turn(&queues).map(|queue| queue.drain(to)).collect();
-            let mut left = left.into_iter();
-            queues.retain(|_| left.next() == Some(true));
+            queues = in_turn(&queues).filter(|queue| queue.drain(to)).cloned().collect();
         }
         let mut newest = self.shared.newest.lock();
         queues.append(&mut newest.queues);
@@ -310,27 +308,26 @@ impl Indexer {
 }
 
 /// Queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
-fn sorted(queues: Vec<Arc<Queue>>) -> Vec<Arc<Queue>> {
-    let mut of_topic: HashMap<Topic, Vec<Arc<Queue>>> = HashMap::new();
-    let topics: Vec<Topic> = in_turn(&queues).map(|queue| queue.topic().clone()).collect();
-    for (topic, queue) in topics.into_iter().zip(queues) {
-        of_topic.entry(topic).or_default().push(queue);
+fn sorted(queues: &[Arc<Queue>]) -> Vec<Arc<Queue>> {
+    let mut of_topic: HashMap<&Topic, Vec<&Arc<Queue>>> = HashMap::new();
+    for queue in in_turn(queues) {
+        of_topic.entry(queue.topic()).or_default().push(queue);
     }
     let mut topics: Vec<_> = of_topic.into_iter().collect();
-    topics.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    topics.sort_unstable_by_key(|(topic, _)| *topic);
     topics.iter_mut().for_each(|(_, queues)| queues.sort_unstable_by_key(|queue| queue.id()));
-    topics.into_iter().flat_map(|(_, queues)| queues).collect()
+    topics.into_iter().flat_map(|(_, queues)| queues).cloned().collect()
 }
 
 /// One after the other, each asked for before its turn: of very many queues each is far from the processor.
-fn in_turn(queues: &[Arc<Queue>]) -> impl Iterator<Item = &Queue> {
+fn in_turn(queues: &[Arc<Queue>]) -> impl Iterator<Item = &Arc<Queue>> {
     /// How many queues ahead.
     const AHEAD: usize = 8;
     queues.iter().enumerate().map(|(number, queue)| {
         if let Some(later) = queues.get(number + AHEAD) {
             later.prefetch();
         }
-        &**queue
+        queue
     })
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 /// Values in a piece.
 const PIECE_LEN: usize = 1024;
-/// Values that need no memory of their own: of many queues each has few between two runs.
+/// Values of a piece that need no memory of their own.
 const FEW: usize = 4;
 
-/// Values in the order in which they came; see the module. Small: very many queues have one, most of them with few values.
+/// Values in the order in which they came; see the module. Very many queues have one, most of them with few values.
 #[derive(Debug)]
 pub(crate) struct Pieces<T> {
     last: SmallVec<[T; FEW]>,

@@ -108,7 +108,7 @@ impl Queue {
 
     /// Has the processor bring near what an append needs, see [`rt::prefetch`].
     pub fn prefetch(&self) {
-        /// The fields up to the tail.
+        /// The fields up to the tail and its last few entries.
         const APPEND_BYTES: usize = 256;
         rt::prefetch(self, APPEND_BYTES);
     }

@@ -54,11 +54,11 @@ impl SendTopics {
     /// The topic of this name.
     fn find(&mut self, broker: &Broker, name: &str) -> Option<&TopicState> {
         let is_it = |topic: &Arc<TopicState>| topic.config.topic.as_str() == name;
-        if let Some(at) = self.next.iter().position(is_it) {
-            self.next.drain(..at);
-            self.last = self.next.pop_front();
-        } else if !self.last.as_ref().is_some_and(is_it) {
-            self.last = broker.topics().get(name);
+        if !self.last.as_ref().is_some_and(is_it) {
+            self.last = match self.next.iter().position(is_it) {
+                Some(at) => self.next.drain(..=at).next_back(),
+                None => broker.topics().get(name),
+            };
         }
         self.last.as_deref()
     }
