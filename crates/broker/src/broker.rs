@@ -114,8 +114,8 @@ impl Broker {
     /// Without metadata (lost, or never written) the log still says which topics there were.
     fn adopt_topics_of_log(&self) {
         let mut queues: HashMap<Topic, Vec<Arc<Queue>>> = HashMap::new();
-        for queue in self.store.queues().into_iter().filter(|queue| queue.max_offset().0 > 0) {
-            queues.entry(queue.topic().clone()).or_default().push(queue);
+        for queue in self.store.queues().iter().filter(|queue| queue.max_offset().0 > 0) {
+            queues.entry(queue.topic().clone()).or_default().push(Arc::clone(queue));
         }
         for (topic, queues) in queues {
             if self.topics.get(topic.as_str()).is_some() {

@@ -10,9 +10,8 @@ use crate::run::{self, format, index_dir, merge};
 use crate::stats::add;
 use crate::store::Shared;
 use crate::{Entry, Queue, recover};
-use model::{PhysicalOffset, QueueOffset, Topic};
+use model::{PhysicalOffset, QueueOffset};
 use rt::{Stage, Step};
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,8 +85,6 @@ pub(crate) struct Key {
 pub(crate) struct Newest {
     /// Position from which on it covers the log.
     pub(crate) from: u64,
-    /// Queues that have entries in memory.
-    pub(crate) queues: Vec<Arc<Queue>>,
     /// In order of their positions.
     pub(crate) keys: Pieces<Key>,
     /// Entries in memory.
@@ -199,39 +196,40 @@ impl Indexer {
     }
 
     fn write_run(&self, to: u64, is_last: bool) -> io::Result<()> {
-        let (from, queues, keys) = {
-            let mut newest = self.shared.newest.lock();
-            (newest.from, std::mem::take(&mut newest.queues), newest.keys.clone())
+        let (from, keys) = {
+            let newest = self.shared.newest.lock();
+            (newest.from, newest.keys.clone())
         };
-        // Without the lock, so that the writer need not wait; a queue that it pushes to meanwhile stays listed.
-        let mut queues = sorted(&queues);
-        let written = self.put_run(from..to, &queues, &keys, is_last);
-        if let Ok(count) = written {
-            let mut newest = self.shared.newest.lock();
-            newest.from = to;
-            newest.entries -= count.min(newest.entries);
-            let keys = newest.keys.partition_point(|key| key.physical < to);
-            newest.keys.take_first(keys);
-            drop(newest);
-            queues = in_turn(&queues).filter(|queue| queue.drain(to)).cloned().collect();
-        }
+        let queues = self.shared.queues.all();
+        let (of_run, count) = self.put_run(from..to, &queues, &keys, is_last)?;
         let mut newest = self.shared.newest.lock();
-        queues.append(&mut newest.queues);
-        newest.queues = queues;
-        written.map(drop)
+        newest.from = to;
+        newest.entries -= count.min(newest.entries);
+        let keys = newest.keys.partition_point(|key| key.physical < to);
+        newest.keys.take_first(keys);
+        drop(newest);
+        in_turn(&of_run).for_each(|queue| queue.drain(to));
+        Ok(())
     }
 
-    /// Makes a run of what lies in a part of the log; tells how many entries it has.
-    fn put_run(&self, part: Range<u64>, queues: &[Arc<Queue>], keys: &Pieces<Key>, is_last: bool) -> io::Result<usize> {
+    /// Makes a run of what lies in a part of the log; tells which of the queues and how many entries it has.
+    fn put_run<'q>(
+        &self,
+        part: Range<u64>,
+        queues: &'q [Arc<Queue>],
+        keys: &Pieces<Key>,
+        is_last: bool,
+    ) -> io::Result<(Vec<&'q Arc<Queue>>, usize)> {
         let (shared, log) = (&*self.shared, &*self.shared.log);
         let dir = index_dir(&log.options.dir);
         let mut writer = RunWriter::create(&*log.host.disk, &dir, part.start, part.end)?;
-        let (mut spots, mut count) = (Pieces::default(), 0);
+        let (mut spots, mut of_run, mut count) = (Pieces::default(), Vec::new(), 0);
         for queue in in_turn(queues) {
             let first = queue.in_memory(&mut spots);
             let mut spots = spots.iter().take_while(|spot| spot.physical < part.end).peekable();
             if spots.peek().is_some() {
                 writer.queue(queue.topic(), queue.id(), first);
+                of_run.push(queue);
             }
             for spot in spots {
                 writer.entry(&spot)?;
@@ -244,7 +242,7 @@ impl Indexer {
         let table = (is_last || needs_table(&log.runs.list())).then(|| table_at(shared, part.end));
         log.runs.replace(part, vec![writer.finish(table.as_ref())?]);
         add(&log.stats.runs_written, 1);
-        Ok(count)
+        Ok((of_run, count))
     }
 
     /// Runs of a segment, if they are to be merged.
@@ -307,25 +305,13 @@ impl Indexer {
     }
 }
 
-/// Queues in order of topic and id. A name is compared once for its topic, not once for each queue of it.
-fn sorted(queues: &[Arc<Queue>]) -> Vec<Arc<Queue>> {
-    let mut of_topic: HashMap<&Topic, Vec<&Arc<Queue>>> = HashMap::new();
-    for queue in in_turn(queues) {
-        of_topic.entry(queue.topic()).or_default().push(queue);
-    }
-    let mut topics: Vec<_> = of_topic.into_iter().collect();
-    topics.sort_unstable_by_key(|(topic, _)| *topic);
-    topics.iter_mut().for_each(|(_, queues)| queues.sort_unstable_by_key(|queue| queue.id()));
-    topics.into_iter().flat_map(|(_, queues)| queues).cloned().collect()
-}
-
 /// One after the other, each asked for before its turn: of very many queues each is far from the processor.
-fn in_turn(queues: &[Arc<Queue>]) -> impl Iterator<Item = &Arc<Queue>> {
+fn in_turn<Q: AsRef<Queue>>(queues: &[Q]) -> impl Iterator<Item = &Q> {
     /// How many queues ahead.
     const AHEAD: usize = 8;
     queues.iter().enumerate().map(|(number, queue)| {
         if let Some(later) = queues.get(number + AHEAD) {
-            later.prefetch();
+            later.as_ref().prefetch();
         }
         queue
     })

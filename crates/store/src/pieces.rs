@@ -13,9 +13,10 @@ const FEW: usize = 4;
 
 /// Values in the order in which they came; see the module. Very many queues have one, most of them with few values.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Pieces<T> {
-    last: SmallVec<[T; FEW]>,
     before: Option<Box<Before<T>>>,
+    last: SmallVec<[T; FEW]>,
 }
 
 /// The full pieces, at least one.
@@ -28,13 +29,13 @@ struct Before<T> {
 
 impl<T> Default for Pieces<T> {
     fn default() -> Self {
-        Self { last: SmallVec::new(), before: None }
+        Self { before: None, last: SmallVec::new() }
     }
 }
 
 impl<T: Copy> Clone for Pieces<T> {
     fn clone(&self) -> Self {
-        Self { last: self.last.clone(), before: self.before.clone() }
+        Self { before: self.before.clone(), last: self.last.clone() }
     }
 
     fn clone_from(&mut self, source: &Self) {

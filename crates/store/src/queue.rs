@@ -13,7 +13,7 @@ use model::{PhysicalOffset, QueueId, QueueOffset, Topic};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// Where a message of a queue lies.
@@ -60,8 +60,10 @@ pub struct Queue {
     id: QueueId,
     /// 0 for the store's option.
     flush: AtomicU8,
-    moved: Notify,
+    /// Those who wait for `moved`: mostly none, and to know that is cheaper than to wake nobody.
+    waiting: AtomicU32,
     state: Mutex<State>,
+    moved: Notify,
     hide_before: AtomicU64,
 }
 
@@ -74,22 +76,12 @@ struct State {
     touched: u64,
     /// Since it was taken last.
     intake: Intake,
-    /// Whether the index knows that there is something in `tail`.
-    listed: bool,
     tail: Pieces<Spot>,
     /// The visible end never goes back, even if the flush policy changes.
     visible: u64,
     /// The first readable offset, and for which first readable position of the log it was found.
     min: Option<(u64, u64)>,
     cursor: Cursor,
-}
-
-/// What the writer has to remember after giving a message its offset.
-pub(crate) struct Pushed {
-    /// This group had not touched the queue before.
-    pub(crate) first_in_group: bool,
-    /// The index does not know yet that this queue has entries in memory.
-    pub(crate) unlisted: bool,
 }
 
 impl Queue {
@@ -101,14 +93,15 @@ impl Queue {
             log,
             flush: AtomicU8::new(0),
             hide_before: AtomicU64::new(0),
-            moved: Notify::new(),
+            waiting: AtomicU32::new(0),
             state: Mutex::new(state),
+            moved: Notify::new(),
         }
     }
 
     /// Has the processor bring near what an append needs, see [`rt::prefetch`].
     pub fn prefetch(&self) {
-        /// The fields up to the tail and its last few entries.
+        /// The fields up to the tail and its first few entries.
         const APPEND_BYTES: usize = 256;
         rt::prefetch(self, APPEND_BYTES);
     }
@@ -350,10 +343,11 @@ impl Queue {
 
     /// Returns when [`Queue::max_offset`] is beyond `offset`.
     pub async fn wait_beyond(&self, offset: QueueOffset) {
+        let _waiting = Waiting::count(&self.waiting);
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
-            // Listen first, then look, so that no move falls between.
+            // Be counted and listen first, then look, so that no move falls between.
             moved.as_mut().enable();
             if self.max_offset() > offset {
                 return;
@@ -370,7 +364,7 @@ impl Queue {
             Some(Flush::Async) => 2,
         };
         self.flush.store(code, Ordering::Relaxed);
-        self.wake();
+        self.moved.notify_waiters();
     }
 
     /// When appends to this queue are done and visible.
@@ -393,21 +387,23 @@ impl Queue {
         self.hide_before.load(Ordering::Relaxed)
     }
 
+    /// Wakes who waits for a move of the log's positions, which must be done.
     pub(crate) fn wake(&self) {
-        self.moved.notify_waiters();
+        // Either who waits is counted by now, or it will see the move: all three are in one order.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.moved.notify_waiters();
+        }
     }
 
-    /// The writer's: gives the next message of the queue its offset by `spot`, before it is written.
-    pub(crate) fn push(&self, group: u64, spot: Spot) -> (u64, Pushed) {
+    /// The writer's: gives the next message its offset, before it is written. Also whether this group touches the queue first.
+    pub(crate) fn push(&self, group: u64, spot: Spot) -> (u64, bool) {
         let mut state = self.state.lock();
         let offset = state.next();
         state.intake.messages += 1;
         state.intake.bytes += u64::from(spot.size);
         state.tail.push(spot);
-        let pushed = Pushed { first_in_group: state.touched != group, unlisted: !state.listed };
-        state.touched = group;
-        state.listed = true;
-        (offset, pushed)
+        let is_first = std::mem::replace(&mut state.touched, group) != group;
+        (offset, is_first)
     }
 
     /// The writer's: takes back what lies at `position` or later, because it could not be written.
@@ -435,13 +431,7 @@ impl Queue {
             state.tail.push(spot.lost());
         }
         state.tail.push(spot);
-        state.listed = true;
         true
-    }
-
-    /// Whether the index knows that this queue has entries in memory.
-    pub(crate) fn is_listed(&self) -> bool {
-        self.state.lock().listed
     }
 
     /// The first offset whose message does not lie below a position, which may not lie below what runs cover.
@@ -457,17 +447,31 @@ impl Queue {
         state.base
     }
 
-    /// The index's: forgets the entries below a position, which are in a run now. Whether any are left.
-    pub(crate) fn drain(&self, position: u64) -> bool {
+    /// The index's: forgets the entries below a position, which are in a run now.
+    pub(crate) fn drain(&self, position: u64) {
         let mut state = self.state.lock();
         let count = state.tail.partition_point(|spot| spot.physical < position);
         state.tail.take_first(count);
         state.base += count as u64;
         if state.tail.is_empty() {
             state.tail.shrink();
-            state.listed = false;
         }
-        state.listed
+    }
+}
+
+/// One who waits, as long as it lives.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn count(all: &'a AtomicU32) -> Self {
+        all.fetch_add(1, Ordering::SeqCst);
+        Self(all)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -9,7 +9,14 @@ use std::sync::Arc;
 
 /// All queues by topic and number.
 #[derive(Default)]
-pub(crate) struct Queues(RwLock<HashMap<Topic, Vec<Arc<Queue>>>>);
+pub(crate) struct Queues(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    topics: HashMap<Topic, Vec<Arc<Queue>>>,
+    /// All of them in order, if it was asked for since the last was made.
+    in_order: Option<Arc<[Arc<Queue>]>>,
+}
 
 fn find(queues: &[Arc<Queue>], id: QueueId) -> Result<usize, usize> {
     queues.binary_search_by_key(&id, |queue| queue.id())
@@ -17,8 +24,8 @@ fn find(queues: &[Arc<Queue>], id: QueueId) -> Result<usize, usize> {
 
 impl Queues {
     pub(crate) fn get(&self, topic: &Topic, id: QueueId) -> Option<Arc<Queue>> {
-        let topics = self.0.read();
-        let queues = topics.get(topic)?;
+        let known = self.0.read();
+        let queues = known.topics.get(topic)?;
         find(queues, id).ok().map(|at| Arc::clone(&queues[at]))
     }
 
@@ -28,7 +35,7 @@ impl Queues {
 
     /// The queue, made with its next offset if absent.
     pub(crate) fn restore(&self, topic: &Topic, id: QueueId, log: &Arc<Log>, next: u64) -> Arc<Queue> {
-        let mut topics = self.0.write();
+        let Known { topics, in_order } = &mut *self.0.write();
         // The name that all queues of a topic share is the one that came first.
         let topic = topics.get_key_value(topic).map_or(topic, |(topic, _)| topic).clone();
         let queues = topics.entry(topic.clone()).or_default();
@@ -37,20 +44,26 @@ impl Queues {
             Err(at) => {
                 let queue = Arc::new(Queue::new(topic, id, Arc::clone(log), next));
                 queues.insert(at, Arc::clone(&queue));
+                *in_order = None;
                 queue
             }
         }
     }
 
-    /// All of them, in order.
-    pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
-        let topics = self.0.read();
-        let mut sorted: Vec<_> = topics.iter().collect();
-        sorted.sort_unstable_by_key(|(topic, _)| *topic);
-        sorted.into_iter().flat_map(|(_, queues)| queues.iter().cloned()).collect()
+    /// All of them, in order of topic and number.
+    pub(crate) fn all(&self) -> Arc<[Arc<Queue>]> {
+        if let Some(in_order) = &self.0.read().in_order {
+            return Arc::clone(in_order);
+        }
+        let Known { topics, in_order } = &mut *self.0.write();
+        Arc::clone(in_order.get_or_insert_with(|| {
+            let mut sorted: Vec<_> = topics.iter().collect();
+            sorted.sort_unstable_by_key(|(topic, _)| *topic);
+            sorted.into_iter().flat_map(|(_, queues)| queues.iter().cloned()).collect()
+        }))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.read().values().map(Vec::len).sum()
+        self.0.read().topics.values().map(Vec::len).sum()
     }
 }

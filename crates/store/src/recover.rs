@@ -345,13 +345,9 @@ fn fill(
         let next = if log.has_bug(crate::PlantedBug::OffsetReused) { next.saturating_sub(1) } else { next };
         queues.restore(&topic, id, log, next);
     }
-    let mut newest =
-        Newest { from, entries: rest.entries.len(), keys: rest.keys.into_iter().collect(), ..Newest::default() };
+    let newest = Newest { from, entries: rest.entries.len(), keys: rest.keys.into_iter().collect() };
     for ((topic, id), offset, spot) in rest.entries {
         let queue = queues.get_or_make(&topic, id, log);
-        if !queue.is_listed() {
-            newest.queues.push(Arc::clone(&queue));
-        }
         if !queue.restore(offset, spot) {
             let reason = format!("a second message has offset {offset} of queue {id} of {topic}; it is left out");
             let (position, until) = (PhysicalOffset(spot.physical), PhysicalOffset(spot.end()));

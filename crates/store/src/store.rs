@@ -184,7 +184,7 @@ impl Store {
 
     /// All queues known, in order of topic and number.
     #[must_use]
-    pub fn queues(&self) -> Vec<Arc<Queue>> {
+    pub fn queues(&self) -> Arc<[Arc<Queue>]> {
         self.0.shared.queues.all()
     }
 

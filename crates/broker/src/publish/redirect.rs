@@ -54,7 +54,9 @@ impl SendTopics {
     /// The topic of this name.
     fn find(&mut self, broker: &Broker, name: &str) -> Option<&TopicState> {
         let is_it = |topic: &Arc<TopicState>| topic.config.topic.as_str() == name;
-        if !self.last.as_ref().is_some_and(is_it) {
+        if let Some(topic) = self.next.pop_front_if(|topic| is_it(topic)) {
+            self.last = Some(topic);
+        } else if !self.last.as_ref().is_some_and(is_it) {
             self.last = match self.next.iter().position(is_it) {
                 Some(at) => self.next.drain(..=at).next_back(),
                 None => broker.topics().get(name),
@@ -110,8 +112,11 @@ impl Broker {
         if dead.is_none() && topic.config.order && !permission::is_writable(self.permission()) {
             return Err(PublishError::BrokerForbidden { permission: self.permission() });
         }
-        let (name, queue_id) = dead.as_ref().map_or((&*send.topic, send.queue_id), |dead| (dead.as_str(), 0));
-        topics.find(self, name).map(|topic| target(topic, queue_id, dead.is_some())).transpose()
+        let (topic, queue_id) = match &dead {
+            Some(dead) => (topics.find(self, dead.as_str()), 0),
+            None => (topics.last.as_deref(), send.queue_id),
+        };
+        topic.map(|topic| target(topic, queue_id, dead.is_some())).transpose()
     }
 
     fn check_quota(&self, topic: &TopicState, send: &Publish<'_>) -> Result<(), PublishError> {

@@ -58,7 +58,6 @@ struct Group {
     timestamp: i64,
     synced: u64,
     touched: Vec<Arc<Queue>>,
-    unlisted: Vec<Arc<Queue>>,
     keys: Vec<Key>,
     /// Calls whose last record is in this group.
     done: Vec<Call>,
@@ -244,12 +243,9 @@ impl Writer {
                 tag_hash: item.digest.tag_hash,
                 store_timestamp: group.timestamp,
             };
-            let (offset, pushed) = item.queue.push(group.number, spot);
-            if pushed.first_in_group {
+            let (offset, is_first) = item.queue.push(group.number, spot);
+            if is_first {
                 group.touched.push(Arc::clone(&item.queue));
-            }
-            if pushed.unlisted {
-                group.unlisted.push(Arc::clone(&item.queue));
             }
             group.keys.extend(item.digest.keys().map(|hash| Key { hash, physical }));
             let place = Place {
@@ -355,7 +351,6 @@ impl Writer {
             let mut newest = shared.newest.lock();
             newest.entries += group.records as usize;
             group.keys.drain(..).for_each(|key| newest.keys.push(key));
-            newest.queues.append(&mut group.unlisted);
             drop(newest);
             log.set_written(self.position);
         }
@@ -390,8 +385,6 @@ impl Writer {
         self.unclean = Some(self.position..self.unclean.as_ref().map_or(end, |range| range.end.max(end)));
         group.touched.drain(..).for_each(|queue| queue.take_back(self.position));
         group.keys.clear();
-        // They stay listed, though there may be nothing in them.
-        shared.newest.lock().queues.append(&mut group.unlisted);
         let mut before = group.before;
         let mut failed: Vec<Call> = group.done.drain(..).collect();
         // What earlier groups have of the first call is written.

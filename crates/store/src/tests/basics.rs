@@ -105,6 +105,25 @@ async fn waiting_ends_when_a_message_is_seen() {
     assert_eq!(queue.max_offset().0, 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_is_woken_however_the_message_falls_into_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for flush in [Flush::Async, Flush::Sync] {
+        let (store, _) = open(Options { flush, ..small(dir.path()) });
+        let queue = queue(&store, "t", 0);
+        let from = queue.max_offset().0;
+        for offset in from..from + 500 {
+            let waiting = rt::spawn({
+                let queue = Arc::clone(&queue);
+                async move { queue.wait_beyond(QueueOffset(offset)).await }
+            });
+            send(&store, "t", 0, b"message").await;
+            waiting.await.unwrap();
+        }
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn messages_are_found_by_key_and_time() {
     let dir = tempfile::tempdir().unwrap();
@@ -291,7 +310,7 @@ async fn the_index_is_the_same_when_it_is_made_from_the_log() {
     let view = |store: &Store| {
         let mut entries = Vec::new();
         let queues = store.queues();
-        for queue in &queues {
+        for queue in queues.iter() {
             let (before, end) = (entries.len() as u64, queue.max_offset().0);
             while entries.len() as u64 - before < end {
                 queue.entries(QueueOffset(entries.len() as u64 - before), 1000, &mut entries).unwrap();
