@@ -21,7 +21,7 @@ pub const DIRECT_ALIGN: usize = 4096;
 /// Room on the file system that holds a path, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// Size of the file system.
+    /// What ordinary processes have taken of the file system or may still take.
     pub total: u64,
     /// What an ordinary process may still take.
     pub available: u64,

@@ -105,7 +105,9 @@ impl Disk for RealDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(Space { total: stat.f_blocks * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
+        // What only root may take is neither used nor room, as `df` counts.
+        let used = stat.f_blocks - stat.f_bfree;
+        Ok(Space { total: (used + stat.f_bavail) * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
     }
 }
 

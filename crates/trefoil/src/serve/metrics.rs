@@ -145,7 +145,7 @@ pub(super) fn administration(page: &mut Page, broker: &Broker) {
 pub(super) fn disk(page: &mut Page, broker: &Broker) {
     let (space, is_short) = broker.room();
     page.single("trefoil_disk_available_bytes", Gauge, "Free bytes of the disk that holds the log.", space.available);
-    page.single("trefoil_disk_total_bytes", Gauge, "Size of that disk.", space.total);
+    page.single("trefoil_disk_total_bytes", Gauge, "Size of that disk, without what only root may use.", space.total);
     let help = "1 while sends are refused because the disk is nearly full.";
     page.single("trefoil_disk_short", Gauge, help, u64::from(is_short));
 }
