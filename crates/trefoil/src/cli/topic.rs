@@ -8,6 +8,7 @@ use super::remote::{Among, Cluster, Master, is_refused, masters_of};
 use super::{Target, time};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use wire::remoting::body::{PERM_READ_WRITE, TopicConfig, TopicRouteData, TopicStatsTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
@@ -52,6 +53,9 @@ pub(super) struct Create {
     /// What clients may do: r, w or rw; a new topic gets rw.
     #[arg(long, value_parser = permission)]
     permission: Option<i32>,
+    /// Sets an attribute, such as flush=async; a name without a value takes it away.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute_change)]
+    attribute: Vec<String>,
     #[command(flatten)]
     among: Among,
     #[command(flatten)]
@@ -71,6 +75,15 @@ fn permission(text: &str) -> Result<i32, String> {
         "w" => Ok(WRITE),
         _ => Err("allowed are r, w and rw".to_owned()),
     }
+}
+
+/// A change as brokers read it.
+fn attribute_change(text: &str) -> Result<String, String> {
+    let name = text.split('=').next().unwrap_or_default();
+    if name.is_empty() || text.contains(',') {
+        return Err("write NAME=VALUE or NAME, without commas".to_owned());
+    }
+    Ok(if text.contains('=') { format!("+{text}") } else { format!("-{text}") })
 }
 
 fn permission_text(permission: i32) -> String {
@@ -121,6 +134,7 @@ struct Served {
     read_queues: i32,
     write_queues: i32,
     permission: String,
+    attributes: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -140,10 +154,12 @@ async fn show_topic(topic: &str, target: &Target) -> anyhow::Result<()> {
     for master in masters_of(&route.broker_datas) {
         shown.queues.extend(queues(&cluster, &master, topic).await?);
         // A route also lacks the bit where the whole broker takes no messages.
-        let is_closed =
-            shown.brokers.iter().any(|served| served.broker == master.name && !served.permission.contains('w'));
-        if is_closed && let Some(config) = config(&cluster, &master, topic).await? {
-            note_if_closed(&config, &master);
+        let Some(config) = config(&cluster, &master, topic).await? else { continue };
+        for served in shown.brokers.iter_mut().filter(|served| served.broker == master.name) {
+            if !served.permission.contains('w') {
+                note_if_closed(&config, &master);
+            }
+            served.attributes.clone_from(&config.attributes);
         }
     }
     show(target.output, &shown, || text(&shown))
@@ -159,8 +175,16 @@ async fn config(cluster: &Cluster, master: &Master, topic: &str) -> anyhow::Resu
     }
 }
 
-/// Stores a topic's settings at one broker, which keeps the attributes, and has its order configuration follow.
-async fn store(cluster: &Cluster, master: &Master, topic: &str, config: &TopicConfig) -> anyhow::Result<()> {
+/// Stores a topic's settings at one broker, which keeps the attributes that no change names, and has its order configuration
+/// follow.
+async fn store(
+    cluster: &Cluster,
+    master: &Master,
+    topic: &str,
+    config: &TopicConfig,
+    changes: &[String],
+) -> anyhow::Result<()> {
+    let changes = changes.join(",");
     let request = request::CreateTopic {
         topic,
         default_topic: super::remote::MODEL_TOPIC,
@@ -170,7 +194,7 @@ async fn store(cluster: &Cluster, master: &Master, topic: &str, config: &TopicCo
         topic_filter_type: &config.topic_filter_type,
         topic_sys_flag: Some(config.topic_sys_flag),
         order: config.order,
-        attributes: None,
+        attributes: (!changes.is_empty()).then_some(changes.as_str()),
         force: None,
     };
     let code = RequestCode::UPDATE_AND_CREATE_TOPIC;
@@ -201,6 +225,7 @@ fn served(route: &TopicRouteData) -> Vec<Served> {
             read_queues: queues.read_queue_nums,
             write_queues: queues.write_queue_nums,
             permission: permission_text(queues.perm),
+            attributes: BTreeMap::new(),
         })
         .collect();
     served.sort_by(|a, b| a.broker.cmp(&b.broker));
@@ -229,20 +254,21 @@ fn text(shown: &Shown) -> String {
         let address = served.address.clone().unwrap_or_else(|| "-".to_owned());
         let queues = [served.read_queues, served.write_queues].map(|queues| queues.to_string());
         let [read, write] = queues;
-        [served.broker.clone(), address, read, write, served.permission.clone()]
+        let attributes: Vec<_> = served.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        [served.broker.clone(), address, read, write, served.permission.clone(), attributes.join(",")]
     });
     let queues = shown.queues.iter().map(|queue| {
         let numbers = [queue.min_offset, queue.max_offset, queue.messages].map(|number| number.to_string());
         let [min, max, messages] = numbers;
         [queue.broker.clone(), queue.queue.to_string(), min, max, messages, time::text(queue.last_stored)]
     });
-    let brokers = table(["BROKER", "ADDRESS", "READ QUEUES", "WRITE QUEUES", "PERMISSION"], brokers);
+    let brokers = table(["BROKER", "ADDRESS", "READ QUEUES", "WRITE QUEUES", "PERMISSION", "ATTRIBUTES"], brokers);
     let queues = table(["BROKER", "QUEUE", "MIN OFFSET", "MAX OFFSET", "MESSAGES", "LAST STORED"], queues);
     format!("{brokers}\n{queues}")
 }
 
 async fn create(command: &Create) -> anyhow::Result<()> {
-    let Create { topic, queues, permission, among, target } = command;
+    let Create { topic, queues, permission, attribute, among, target } = command;
     model::Topic::new(topic)?;
     let cluster = target.cluster();
     let masters = cluster.masters_among(among).await?;
@@ -256,7 +282,7 @@ async fn create(command: &Create) -> anyhow::Result<()> {
         configs.push(changed(known, queues, *permission));
     }
     for (master, config) in masters.iter().zip(&configs) {
-        store(&cluster, master, topic, config).await?;
+        store(&cluster, master, topic, config, attribute).await?;
     }
     cluster.wait_for_route(topic, &masters).await?;
     let brokers: Vec<_> = masters.iter().map(|master| master.name.as_str()).collect();

@@ -141,6 +141,12 @@ fn a_first_hour_with_the_command_line() {
     }
     node.check_fails("group create billing --attribute quota.messages-per-second=0", "a whole number from 1 on");
     node.check("topic show orders --output json", "", &["\"write_queues\": 2"]);
+    node.check("topic create orders --attribute flush=async --attribute retention.hours=5", "", &["2 queues"]);
+    node.check("topic show orders", "", &["flush=async,retention.hours=5"]);
+    node.check("topic create orders --attribute retention.hours", "", &["2 queues"]);
+    node.check("topic show orders --output json", "", &["\"attributes\": {\n        \"flush\": \"async\"\n      }"]);
+    node.check_fails("topic create orders --attribute flush=never", "allowed are sync, async");
+    node.check_fails("topic create orders --attribute a=1,b=2", "without commas");
     node.check("cluster show", "", &["DefaultCluster"]);
     node.check("produce created-by-sending hello", "", &["broker-a"]);
     node.check("consume created-by-sending --max 1", "", &["hello\n"]);

@@ -111,7 +111,7 @@ impl Scaling<'_> {
 
     async fn set(&self, reads: i32, writes: i32, perm: i32) -> anyhow::Result<()> {
         let config = TopicConfig { read_queue_nums: reads, write_queue_nums: writes, perm, ..self.before.clone() };
-        store(&self.cluster, &self.master, &self.command.topic, &config).await
+        store(&self.cluster, &self.master, &self.command.topic, &config, &[]).await
     }
 
     /// Waits until every group of the topic has consumed all queues from `first` on.
