@@ -11,7 +11,8 @@ const PIECE_LEN: usize = 1024;
 /// Values of a piece that need no memory of their own.
 const FEW: usize = 4;
 
-/// Values in the order in which they came; see the module. Very many queues have one, most of them with few values.
+/// Values in the order in which they came; see the module. Very many queues have one, most of them with few values; what is
+/// looked at for each of those stands first.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Pieces<T> {

@@ -389,7 +389,7 @@ impl Queue {
 
     /// Wakes who waits for a move of the log's positions, which must be done.
     pub(crate) fn wake(&self) {
-        // Either who waits is counted by now, or it will see the move: all three are in one order.
+        // To count, to move and to look are in one order: who waits is counted by now, or it will see the move.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
         }

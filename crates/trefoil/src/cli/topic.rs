@@ -9,7 +9,7 @@ use super::{Target, time};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use wire::remoting::body::{PERM_READ_WRITE, TopicConfig, TopicRouteData, TopicStatsTable};
+use wire::remoting::body::{PERM_READ_WRITE, TopicConfig, TopicRouteData, TopicStatsTable, TopicTable};
 use wire::remoting::{RequestCode, ResponseCode, request};
 
 /// List, show, create, scale and delete topics.
@@ -167,6 +167,22 @@ async fn show_topic(topic: &str, target: &Target) -> anyhow::Result<()> {
 
 /// A topic's settings at one broker; `None` if it does not serve the topic.
 async fn config(cluster: &Cluster, master: &Master, topic: &str) -> anyhow::Result<Option<TopicConfig>> {
+    match config_with_attributes(cluster, master, topic).await {
+        // Apache's brokers before 5.0, which know no attributes, tell of all topics at once.
+        Err(error) if is_refused(&error, ResponseCode::REQUEST_CODE_NOT_SUPPORTED) => {
+            let answer = cluster.ask(&master.addr, RequestCode::GET_ALL_TOPIC_CONFIG, |_| {}, b"").await?;
+            Ok(answer.json::<TopicTable>()?.topic_config_table.remove(topic))
+        }
+        config => config,
+    }
+}
+
+/// The same, of brokers that know attributes.
+async fn config_with_attributes(
+    cluster: &Cluster,
+    master: &Master,
+    topic: &str,
+) -> anyhow::Result<Option<TopicConfig>> {
     let request = request::GetTopicConfig { topic };
     match cluster.ask(&master.addr, RequestCode::GET_TOPIC_CONFIG, |out| request.write(out), b"").await {
         Ok(answer) => answer.json().map(Some),
@@ -275,7 +291,12 @@ async fn create(command: &Create) -> anyhow::Result<()> {
     let queues = queues.map(i32::try_from).transpose().context("too many queues")?;
     let mut configs = Vec::with_capacity(masters.len());
     for master in &masters {
-        let known = config(&cluster, master, topic).await?;
+        let known = match attribute.is_empty() {
+            true => config(&cluster, master, topic).await?,
+            false => config_with_attributes(&cluster, master, topic)
+                .await
+                .with_context(|| format!("cannot set attributes on {}", master.name))?,
+        };
         if let (Some(known), Some(queues)) = (&known, queues) {
             refuse_fewer_queues(topic, known, queues, master)?;
         }

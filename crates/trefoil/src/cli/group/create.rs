@@ -2,8 +2,9 @@
 
 use super::super::Target;
 use super::super::output::show;
-use super::super::remote::Among;
+use super::super::remote::{Among, Cluster, Master};
 use super::configs;
+use anyhow::bail;
 use clap::ArgAction::Set;
 use serde_json::{Value, json};
 use wire::remoting::RequestCode;
@@ -117,15 +118,31 @@ fn changed(known: Option<SubscriptionGroupConfig>, command: &Create) -> Subscrip
     config
 }
 
+async fn known(cluster: &Cluster, master: &Master, group: &str) -> anyhow::Result<Option<SubscriptionGroupConfig>> {
+    Ok(configs(cluster, master).await?.into_iter().find(|config| config.group_name == group))
+}
+
+/// What a broker passed over.
+fn left_out(wanted: &SubscriptionGroupConfig, stored: &SubscriptionGroupConfig) -> Option<&'static str> {
+    let is_set = |change: &String| change.strip_prefix('+').is_none_or(|name| stored.attributes.contains_key(name));
+    if wanted.group_retry_policy.is_some() && stored.group_retry_policy.is_none() {
+        return Some("retry pauses");
+    }
+    (!wanted.attributes.keys().all(is_set)).then_some("attributes of groups")
+}
+
 pub(super) async fn create(command: &Create) -> anyhow::Result<()> {
     model::Group::new(&command.group)?;
     let cluster = command.target.cluster();
     let masters = cluster.masters_among(&command.among).await?;
     for master in &masters {
-        let known = configs(&cluster, master).await?;
-        let known = known.into_iter().find(|config| config.group_name == command.group);
-        let body = to_vec(&changed(known, command), Dialect::Strict);
+        let wanted = changed(known(&cluster, master, &command.group).await?, command);
+        let body = to_vec(&wanted, Dialect::Strict);
         cluster.ask(&master.addr, RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, |_| {}, &body).await?;
+        let stored = known(&cluster, master, &command.group).await?.unwrap_or_default();
+        if let Some(what) = left_out(&wanted, &stored) {
+            bail!("{} has set '{}', but it is of a version that knows no {what}", master.name, command.group);
+        }
     }
     let brokers: Vec<_> = masters.iter().map(|master| master.name.as_str()).collect();
     let value = json!({ "group": command.group, "brokers": brokers });
@@ -147,6 +164,20 @@ mod tests {
         check("5s..", None);
         check("99999999999999999h", None);
         check("", None);
+    }
+
+    #[test]
+    fn what_an_older_broker_passes_over_is_seen() {
+        let config = |attribute: &str, has_policy: bool| SubscriptionGroupConfig {
+            attributes: [(attribute.to_owned(), "1".to_owned())].into(),
+            group_retry_policy: has_policy.then(|| pauses("1s").unwrap().policy()).flatten(),
+            ..SubscriptionGroupConfig::default()
+        };
+        let check = |wanted, stored, expected| assert_eq!(left_out(&wanted, &stored), expected);
+        check(config("+a", true), config("a", true), None);
+        check(config("-b", false), config("a", true), None);
+        check(config("+a", true), config("a", false), Some("retry pauses"));
+        check(config("+b", false), config("a", false), Some("attributes of groups"));
     }
 
     #[test]
