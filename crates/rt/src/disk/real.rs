@@ -106,7 +106,7 @@ impl Disk for RealDisk {
     fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
         // What only root may take is neither used nor room, as `df` counts.
-        let used = stat.f_blocks - stat.f_bfree;
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
         Ok(Space { total: (used + stat.f_bavail) * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
     }
 }

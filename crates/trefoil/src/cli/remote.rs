@@ -300,6 +300,12 @@ pub(super) fn is_uncertain(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(ClientError::Call { .. }))
 }
 
+/// A change of an attribute, `NAME=VALUE` or `NAME` alone to take it away, with the sign that brokers know it by.
+pub(super) fn signed(change: &str) -> String {
+    let sign = if change.contains('=') { '+' } else { '-' };
+    format!("{sign}{change}")
+}
+
 /// Whether an error is a server's refusal with this code.
 pub(super) fn is_refused(error: &anyhow::Error, code: ResponseCode) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == code)

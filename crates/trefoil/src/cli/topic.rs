@@ -4,7 +4,7 @@ mod order;
 mod scale;
 
 use super::output::{show, table};
-use super::remote::{Among, Cluster, Master, is_refused, masters_of};
+use super::remote::{Among, Cluster, Master, is_refused, masters_of, signed};
 use super::{Target, time};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -77,13 +77,13 @@ fn permission(text: &str) -> Result<i32, String> {
     }
 }
 
-/// A change as brokers read it.
+/// A change of an attribute as brokers read it in a list.
 fn attribute_change(text: &str) -> Result<String, String> {
     let name = text.split('=').next().unwrap_or_default();
     if name.is_empty() || text.contains(',') {
         return Err("write NAME=VALUE or NAME, without commas".to_owned());
     }
-    Ok(if text.contains('=') { format!("+{text}") } else { format!("-{text}") })
+    Ok(signed(text))
 }
 
 fn permission_text(permission: i32) -> String {

@@ -2,7 +2,7 @@
 
 use super::super::Target;
 use super::super::output::show;
-use super::super::remote::{Among, Cluster, Master};
+use super::super::remote::{Among, Cluster, Master, signed};
 use super::configs;
 use anyhow::bail;
 use clap::ArgAction::Set;
@@ -110,9 +110,10 @@ fn changed(known: Option<SubscriptionGroupConfig>, command: &Create) -> Subscrip
         config.group_retry_policy = pauses.policy();
     }
     // Brokers keep the attributes that are not named.
-    let change = |text: &String| match text.split_once('=') {
-        Some((name, value)) => (format!("+{name}"), value.to_owned()),
-        None => (format!("-{text}"), String::new()),
+    let change = |text: &String| {
+        let text = signed(text);
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        (name.to_owned(), value.to_owned())
     };
     config.attributes = command.attribute.iter().map(change).collect();
     config
@@ -139,6 +140,9 @@ pub(super) async fn create(command: &Create) -> anyhow::Result<()> {
         let wanted = changed(known(&cluster, master, &command.group).await?, command);
         let body = to_vec(&wanted, Dialect::Strict);
         cluster.ask(&master.addr, RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, |_| {}, &body).await?;
+        if command.retry_pauses.is_none() && command.attribute.is_empty() {
+            continue;
+        }
         let stored = known(&cluster, master, &command.group).await?.unwrap_or_default();
         if let Some(what) = left_out(&wanted, &stored) {
             bail!("{} has set '{}', but it is of a version that knows no {what}", master.name, command.group);
