@@ -129,6 +129,7 @@ impl axum::serve::Listener for Incoming {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let mut is_failing = false;
         loop {
             match self.0.accept().await {
                 Ok(stream) => {
@@ -139,7 +140,10 @@ impl axum::serve::Listener for Incoming {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept an HTTP connection");
+                    // Said once: it is tried again so often that it would fill the log.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "cannot accept HTTP connections until some are closed");
+                    }
                     rt::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -153,6 +153,7 @@ impl Server {
     /// Accepts until shutdown, then returns when every connection has finished what it had in work or
     /// [`Options::drain_max`] is over.
     pub async fn serve(mut self, shutdown: Shutdown) {
+        let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -160,10 +161,16 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => self.admit(stream, &shutdown),
+                Ok(stream) => {
+                    is_failing = false;
+                    self.admit(stream, &shutdown);
+                }
                 Err(error) => {
-                    let open = self.open.load(Ordering::Acquire);
-                    tracing::warn!(%error, open, "cannot accept a connection; if too many files are open, raise their limit (ulimit -n)");
+                    // Said once: it is tried again so often that it would fill the log.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        let open = self.open.load(Ordering::Acquire);
+                        tracing::warn!(%error, open, "cannot accept connections until some are closed; if too many files are open, raise their limit (ulimit -n)");
+                    }
                     rt::sleep(ACCEPT_PAUSE).await;
                 }
             }
