@@ -26,7 +26,7 @@ pub mod response;
 pub mod writer;
 
 pub use code::{Language, RequestCode, ResponseCode, VERSION};
-pub use field::{FieldError, FieldSink};
+pub use field::{FieldError, FieldSink, OrDefault};
 pub use frame::{Encoding, FrameError, Limits, OwnedFrame, RawFrame};
 pub use header::{Fields, Header, HeaderError, Memory};
 pub use writer::{FrameWriter, Name};

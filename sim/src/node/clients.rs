@@ -17,7 +17,7 @@ use wire::remoting::body::TopicRouteData;
 use wire::remoting::request::{
     GetRoute, PullMessage, QueryConsumerOffset, SendBack, SendMessage, UpdateConsumerOffset,
 };
-use wire::remoting::{Encoding, FrameWriter, RequestCode, ResponseCode, batch, loose_json};
+use wire::remoting::{Encoding, FrameWriter, OrDefault, RequestCode, ResponseCode, batch, loose_json};
 
 /// The topic of all messages.
 pub(super) const TOPIC: &str = "orders";
@@ -241,8 +241,8 @@ impl Client {
             queue_offset: i64::try_from(offset).unwrap_or(0),
             max_msg_nums: 1 + i32::try_from(self.random.below(32)).unwrap_or(0),
             sys_flag,
-            commit_offset: i64::try_from(offset).unwrap_or(0),
-            suspend_timeout_millis: i64::try_from(PULL_WAIT.as_millis()).unwrap_or(0),
+            commit_offset: OrDefault(i64::try_from(offset).unwrap_or(0)),
+            suspend_timeout_millis: OrDefault(i64::try_from(PULL_WAIT.as_millis()).unwrap_or(0)),
             subscription: Some("*"),
             expression_type: Some("TAG"),
             ..PullMessage::default()

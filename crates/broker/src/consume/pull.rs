@@ -242,6 +242,9 @@ impl Broker {
         if let Some(next) = reader.reset().or_else(|| reader.enter(&ask.filter)) {
             return Ok(PullStep::Ready(reader.moved_to(next)));
         }
+        if ask.offset < 0 {
+            return Ok(PullStep::Ready(reader.moved_to(reader.queue.min_offset())));
+        }
         let pulled = reader.within_quota(reader.read()?);
         if !reader.hand(&pulled) {
             return Ok(PullStep::Ready(reader.in_vain()));

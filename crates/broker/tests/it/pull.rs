@@ -47,6 +47,8 @@ fn offsets_outside_the_queue_are_corrected() {
         node.send("t", "a").await.unwrap();
         let beyond = node.pull("g", "t", 9, "*").await.unwrap();
         assert_eq!((beyond.outcome, beyond.next.0), (PullOutcome::Moved, 1));
+        let before = node.pull("g", "t", -1, "*").await.unwrap();
+        assert_eq!((before.outcome, before.next.0), (PullOutcome::Moved, 0));
         let at_end = node.pull("g", "t", 1, "*").await.unwrap();
         assert_eq!((at_end.outcome, at_end.next.0), (PullOutcome::NotFound, 1));
     });

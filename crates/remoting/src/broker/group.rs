@@ -169,7 +169,7 @@ pub(super) fn stats_of_all(request: &Request, header: &Header<'_>) -> Outcome {
         let mut of_group = Vec::new();
         for topic in broker.topics_of_group(&group) {
             let Some(state) = broker.topic(topic.as_str()) else { continue };
-            if ask.is_order && !state.config.order {
+            if ask.is_order.0 && !state.config.order {
                 continue;
             }
             let lags = broker.lag(&group, Some(&topic))?;

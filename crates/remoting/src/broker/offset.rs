@@ -57,6 +57,7 @@ pub(super) fn min(request: &Request, header: &Header<'_>) -> Outcome {
 
 pub(super) async fn search(request: &Request, header: &Header<'_>) -> Outcome {
     let ask = request::SearchOffset::parse(&header.fields)?;
+    super::pull::refuse_lite_topic(ask.lite_topic)?;
     let upper = ask.boundary_type.is_some_and(|kind| kind.eq_ignore_ascii_case("upper"));
     let (broker, topic) = (Arc::clone(&request.broker), ask.topic.to_owned());
     let (queue_id, timestamp) = (ask.queue_id, ask.timestamp);

@@ -36,6 +36,9 @@ pub(super) fn pull(
         Ok(request) => request,
         Err(error) => return answer(connection, frame, header, &Reply::from(error)),
     };
+    if let Err(refusal) = refuse_lite_topic(request.lite_topic) {
+        return answer(connection, frame, header, &refusal);
+    }
     let asker = Asker { opaque: header.opaque, encoding: frame.encoding, one_way: header.is_one_way() };
     let bytes = frame.header.len();
     match broker.pull(&ask(&request, connection)) {
@@ -54,12 +57,24 @@ pub(super) fn pull(
     }
 }
 
+/// Lite topics lie within others; what is asked of one must not be answered from the other.
+pub(super) fn refuse_lite_topic(name: Option<&str>) -> Result<(), Reply> {
+    match name {
+        None | Some("") => Ok(()),
+        Some(name) => {
+            let remark =
+                format!("lite topic '{name}' cannot be read: lite topics are not supported; leave out liteTopic");
+            Err(Reply::error(ResponseCode::SYSTEM_ERROR, remark))
+        }
+    }
+}
+
 fn ask<'a>(request: &PullMessage<'a>, connection: &Connection) -> Pull<'a> {
     let has = |flag: i32| request.sys_flag & flag != 0;
     let given = request.subscription.filter(|_| has(PullMessage::SUBSCRIPTION));
     let asked_bytes = request.max_msg_bytes.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0);
     let answer_bytes = connection.answer_bytes();
-    let suspends = has(PullMessage::SUSPEND) && request.suspend_timeout_millis > 0;
+    let suspend_ms = u64::try_from(request.suspend_timeout_millis.0).ok().filter(|ms| *ms > 0);
     Pull {
         member: Some(connection.id()),
         group: request.consumer_group,
@@ -68,12 +83,12 @@ fn ask<'a>(request: &PullMessage<'a>, connection: &Connection) -> Pull<'a> {
         offset: request.queue_offset,
         messages_max: request.max_msg_nums,
         bytes_max: asked_bytes.map_or(answer_bytes, |max| max.min(answer_bytes)),
-        commit: has(PullMessage::COMMIT_OFFSET).then_some(request.commit_offset),
-        wait: suspends.then(|| Duration::from_millis(request.suspend_timeout_millis as u64).min(WAIT_MAX)),
+        commit: has(PullMessage::COMMIT_OFFSET).then_some(request.commit_offset.0),
+        wait: suspend_ms.filter(|_| has(PullMessage::SUSPEND)).map(|ms| Duration::from_millis(ms).min(WAIT_MAX)),
         filter: match given {
             Some(expression) => Filter::Given { kind: request.expression_type, expression },
             None if has(PullMessage::SUBSCRIPTION) => Filter::Given { kind: request.expression_type, expression: "*" },
-            None => Filter::Subscribed { version: request.sub_version },
+            None => Filter::Subscribed { version: request.sub_version.0 },
         },
     }
 }

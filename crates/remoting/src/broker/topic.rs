@@ -72,7 +72,7 @@ pub(super) async fn create(request: &Request, header: &Header<'_>) -> Outcome {
         write_queues: count("writeQueueNums", ask.write_queue_nums)?,
         permission: count("perm", ask.perm)?,
         system_flag: count("topicSysFlag", ask.topic_sys_flag.unwrap_or(0))?,
-        order: ask.order,
+        order: ask.order.0,
         attributes,
         since: PhysicalOffset(0),
     };

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::remoting::body::{PERM_READ_WRITE, TopicConfig, TopicRouteData, TopicStatsTable, TopicTable};
-use wire::remoting::{RequestCode, ResponseCode, request};
+use wire::remoting::{OrDefault, RequestCode, ResponseCode, request};
 
 /// List, show, create, scale and delete topics.
 #[derive(clap::Subcommand)]
@@ -203,13 +203,13 @@ async fn store(
     let changes = changes.join(",");
     let request = request::CreateTopic {
         topic,
-        default_topic: super::remote::MODEL_TOPIC,
+        default_topic: OrDefault(super::remote::MODEL_TOPIC),
         read_queue_nums: config.read_queue_nums,
         write_queue_nums: config.write_queue_nums,
         perm: config.perm,
         topic_filter_type: &config.topic_filter_type,
         topic_sys_flag: Some(config.topic_sys_flag),
-        order: config.order,
+        order: OrDefault(config.order),
         attributes: (!changes.is_empty()).then_some(changes.as_str()),
         force: None,
     };

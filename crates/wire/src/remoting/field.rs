@@ -167,7 +167,28 @@ impl<'a, T: FieldValue<'a>> FieldValue<'a> for Option<T> {
     }
 }
 
-/// Declares a typed header: `name: type = "nameOnTheWire"` for each field; `Option` marks what may be missing.
+/// A field that is always written, and that a peer may leave out: its default then stands for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrDefault<T>(pub T);
+
+impl<'a, T: FieldValue<'a> + Default> FieldValue<'a> for OrDefault<T> {
+    #[inline]
+    fn read(name: &'static str, value: Option<&'a str>) -> Result<Self, FieldError> {
+        Ok(Self(Option::read(name, value)?.unwrap_or_default()))
+    }
+
+    #[inline(always)]
+    fn read_usual(value: &[u8]) -> Option<Self> {
+        T::read_usual(value).map(Self)
+    }
+
+    fn write(&self, name: &str, sink: &mut impl FieldSink) {
+        self.0.write(name, sink);
+    }
+}
+
+/// Declares a typed header: `name: type = "nameOnTheWire"` for each field; `Option` and [`OrDefault`] mark what may be
+/// missing.
 ///
 /// Gives the struct, `parse(&Fields)`, which reads each sent field once, and `write(&mut impl FieldSink)`.
 macro_rules! header_fields {

@@ -8,7 +8,7 @@ use model::record::{Record, announced_len};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use wire::remoting::{RequestCode, ResponseCode, request, response};
+use wire::remoting::{OrDefault, RequestCode, ResponseCode, request, response};
 
 /// Messages asked for at a time.
 const BATCH: i32 = 32;
@@ -162,7 +162,7 @@ impl Reader {
             queue_offset: self.next,
             max_msg_nums: BATCH,
             sys_flag: request::PullMessage::SUSPEND | request::PullMessage::SUBSCRIPTION,
-            suspend_timeout_millis: i64::try_from(HOLD.as_millis()).unwrap_or(i64::MAX),
+            suspend_timeout_millis: OrDefault(i64::try_from(HOLD.as_millis()).unwrap_or(i64::MAX)),
             subscription: Some(&self.tag),
             expression_type: Some("TAG"),
             ..Default::default()

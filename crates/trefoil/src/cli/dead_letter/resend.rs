@@ -17,7 +17,7 @@ use model::record::Record;
 use model::{properties, sys_flag};
 use serde::Serialize;
 use wire::remoting::body::PERM_READ_WRITE;
-use wire::remoting::{RequestCode, request, response};
+use wire::remoting::{OrDefault, RequestCode, request, response};
 
 /// Group of the senders that this command is.
 const PRODUCER_GROUP: &str = "CLI_PRODUCER";
@@ -188,13 +188,13 @@ async fn queues(cluster: &Cluster, retry: &str, letter: &Letter) -> anyhow::Resu
     }
     let request = request::CreateTopic {
         topic: retry,
-        default_topic: crate::cli::remote::MODEL_TOPIC,
+        default_topic: OrDefault(crate::cli::remote::MODEL_TOPIC),
         read_queue_nums: 1,
         write_queue_nums: 1,
         perm: PERM_READ_WRITE,
         topic_filter_type: wire::remoting::body::SINGLE_TAG,
         topic_sys_flag: Some(0),
-        order: false,
+        order: OrDefault(false),
         attributes: None,
         force: None,
     };

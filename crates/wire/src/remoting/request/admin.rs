@@ -1,6 +1,6 @@
 //! What operators ask of a broker.
 
-use crate::remoting::field::header_fields;
+use crate::remoting::field::{OrDefault, header_fields};
 
 header_fields! {
     /// `VIEW_BROKER_STATS_DATA`.
@@ -11,7 +11,7 @@ header_fields! {
 
     /// `GET_BROKER_CONSUME_STATS`.
     pub struct GetBrokerConsumeStats {
-        is_order: bool = "isOrder",
+        is_order: OrDefault<bool> = "isOrder",
     }
 
     /// `QUERY_CORRECTION_OFFSET`.

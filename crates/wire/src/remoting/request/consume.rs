@@ -1,9 +1,10 @@
 //! Receiving and handing back.
 
-use crate::remoting::field::header_fields;
+use crate::remoting::field::{OrDefault, header_fields};
 
 header_fields! {
-    /// `PULL_MESSAGE` and `LITE_PULL_MESSAGE`.
+    /// `PULL_MESSAGE` and `LITE_PULL_MESSAGE`. The original marks `commit_offset`, `suspend_timeout_millis` and
+    /// `sub_version` as required, but does without them.
     pub struct PullMessage<'a> {
         consumer_group: &'a str = "consumerGroup",
         topic: &'a str = "topic",
@@ -11,9 +12,9 @@ header_fields! {
         queue_offset: i64 = "queueOffset",
         max_msg_nums: i32 = "maxMsgNums",
         sys_flag: i32 = "sysFlag",
-        commit_offset: i64 = "commitOffset",
-        suspend_timeout_millis: i64 = "suspendTimeoutMillis",
-        sub_version: i64 = "subVersion",
+        commit_offset: OrDefault<i64> = "commitOffset",
+        suspend_timeout_millis: OrDefault<i64> = "suspendTimeoutMillis",
+        sub_version: OrDefault<i64> = "subVersion",
         subscription: Option<&'a str> = "subscription",
         expression_type: Option<&'a str> = "expressionType",
         max_msg_bytes: Option<i32> = "maxMsgBytes",

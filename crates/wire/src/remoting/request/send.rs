@@ -1,6 +1,6 @@
 //! Sending.
 
-use crate::remoting::field::{FieldError, FieldSink, FieldValue, header_fields};
+use crate::remoting::field::{FieldError, FieldSink, FieldValue, OrDefault, header_fields};
 use crate::remoting::header::{Fields, Letters};
 
 /// What to store: `SEND_MESSAGE`, `SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE`, `SEND_REPLY_MESSAGE` and its V2. The body is
@@ -9,7 +9,7 @@ use crate::remoting::header::{Fields, Letters};
 /// V2 differs only in its one-letter names, so that less travels; see [`SendMessage::parse_short`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SendMessage<'a> {
-    /// Group of the producer.
+    /// Group of the producer. The original marks this field and the next two as required, but does without them.
     pub producer_group: &'a str,
     /// Where to store.
     pub topic: &'a str,
@@ -112,10 +112,10 @@ impl<'a> SendMessage<'a> {
     #[inline(always)]
     fn from_values(values: &impl Values<'a>) -> Result<Self, FieldError> {
         Ok(Self {
-            producer_group: values.read(0)?,
+            producer_group: values.read::<OrDefault<_>>(0)?.0,
             topic: values.read(1)?,
-            default_topic: values.read(2)?,
-            default_topic_queue_nums: values.read(3)?,
+            default_topic: values.read::<OrDefault<_>>(2)?.0,
+            default_topic_queue_nums: values.read::<OrDefault<_>>(3)?.0,
             queue_id: values.read(4)?,
             sys_flag: values.read(5)?,
             born_timestamp: values.read(6)?,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::remoting::field::FieldError;
+use crate::remoting::field::{FieldError, OrDefault};
 use crate::remoting::header::Fields;
 use crate::remoting::response;
 use proptest::prelude::*;
@@ -33,8 +33,12 @@ fn errors_name_the_field() {
     for missing in 0..SHORT.len() {
         let mut pairs = SHORT.to_vec();
         let (name, _) = pairs.remove(missing);
-        let error = SendMessage::parse_short(&fields(&pairs)).map(drop);
-        check_error(error, &format!("required field '{name}' is missing"));
+        let fields = fields(&pairs);
+        let got = SendMessage::parse_short(&fields);
+        match name {
+            "a" | "c" | "d" => assert_eq!(got.map(|send| send.topic), Ok("T"), "the original does without {name}"),
+            _ => check_error(got.map(drop), &format!("required field '{name}' is missing")),
+        }
     }
     let get = |pairs| GetMaxOffset::parse(&fields(pairs)).map(drop);
     check_error(get(&[("queueId", "1")]), "required field 'topic' is missing");
@@ -44,6 +48,17 @@ fn errors_name_the_field() {
         get(&[("topic", "t"), ("queueId", "99999999999")]),
         "field 'queueId' is '99999999999', expected an integer of 32 bits",
     );
+}
+
+#[test]
+fn what_may_be_left_out_is_written() {
+    let asked = [("consumerGroup", "g"), ("topic", "t"), ("queueId", "1"), ("queueOffset", "0"), ("maxMsgNums", "8")];
+    let sent: Fields<'_> = fields(&[&asked[..], &[("sysFlag", "0")]].concat());
+    let pull = PullMessage::parse(&sent).expect("the original does without the others");
+    let mut written = Pairs::new();
+    pull.write(&mut written);
+    let has_zero = |name: &str| written.contains(&(name.to_owned(), "0".to_owned()));
+    assert!(["commitOffset", "suspendTimeoutMillis", "subVersion"].into_iter().all(has_zero), "{written:?}");
 }
 
 #[test]
@@ -74,7 +89,7 @@ proptest! {
         prop_assert_eq!(SendMessage::parse_short(&fields), Ok(send));
 
         let pull = PullMessage {
-            consumer_group: &a, topic: &b, queue_id: n, queue_offset: l, commit_offset: l, subscription: Some(&b),
+            consumer_group: &a, topic: &b, queue_id: n, queue_offset: l, commit_offset: OrDefault(l), subscription: Some(&b),
             max_msg_bytes: o, ..PullMessage::default()
         };
         let mut pairs = Pairs::new();

@@ -1,18 +1,19 @@
 //! Topics.
 
-use crate::remoting::field::header_fields;
+use crate::remoting::field::{OrDefault, header_fields};
 
 header_fields! {
-    /// `UPDATE_AND_CREATE_TOPIC`; `attributes` is a text like `+key=value,-key`.
+    /// `UPDATE_AND_CREATE_TOPIC`; `attributes` is a text like `+key=value,-key`. The original does without
+    /// `default_topic` and `order`, though it marks them as required.
     pub struct CreateTopic<'a> {
         topic: &'a str = "topic",
-        default_topic: &'a str = "defaultTopic",
+        default_topic: OrDefault<&'a str> = "defaultTopic",
         read_queue_nums: i32 = "readQueueNums",
         write_queue_nums: i32 = "writeQueueNums",
         perm: i32 = "perm",
         topic_filter_type: &'a str = "topicFilterType",
         topic_sys_flag: Option<i32> = "topicSysFlag",
-        order: bool = "order",
+        order: OrDefault<bool> = "order",
         attributes: Option<&'a str> = "attributes",
         force: Option<bool> = "force",
     }
