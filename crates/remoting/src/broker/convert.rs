@@ -8,16 +8,16 @@ use wire::remoting::ResponseCode;
 pub(super) fn publish_error(error: &PublishError) -> Reply {
     let code = match error {
         PublishError::TopicNotFound { .. } => ResponseCode::TOPIC_NOT_EXIST,
-        PublishError::Forbidden { .. } | PublishError::BrokerForbidden { .. } => ResponseCode::NO_PERMISSION,
+        PublishError::Forbidden { .. }
+        | PublishError::BrokerForbidden { .. }
+        | PublishError::SystemTopic { .. }
+        | PublishError::Unsupported { .. } => ResponseCode::NO_PERMISSION,
         PublishError::GroupNotFound { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
-        PublishError::QueueNotFound { .. } | PublishError::Name(_) | PublishError::SystemTopic { .. } => {
-            ResponseCode::INVALID_PARAMETER
-        }
+        PublishError::QueueNotFound { .. } | PublishError::Name(_) => ResponseCode::INVALID_PARAMETER,
         PublishError::BodyTooLarge { .. }
         | PublishError::PropertiesTooLong { .. }
         | PublishError::Delay { .. }
         | PublishError::Batch { .. } => ResponseCode::MESSAGE_ILLEGAL,
-        PublishError::Unsupported { .. } => ResponseCode::NO_PERMISSION,
         PublishError::CreateTopic { .. } => ResponseCode::SYSTEM_ERROR,
         PublishError::OverQuota { .. } => ResponseCode::SYSTEM_BUSY,
         PublishError::DiskFull { .. } => ResponseCode::SERVICE_NOT_AVAILABLE,
