@@ -25,7 +25,9 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     let rates = |rates: [f64; 3]| format!("{:.2} {:.2} {:.2}", rates[0], rates[1], rates[2]);
     put("bootTimestamp", broker.started().0.to_string());
     put("putTps", rates(meter.rates(|totals| totals.messages_in)));
+    // Under its name since 5.0 and the one before, which tools of 4.x read.
     put("getTransferredTps", rates(meter.rates(|totals| totals.messages_out)));
+    put("getTransferedTps", rates(meter.rates(|totals| totals.messages_out)));
     put("getFoundTps", rates(meter.rates(|totals| totals.pulls_found)));
     put("getMissTps", rates(meter.rates(|totals| totals.pulls_missed)));
     put("getTotalTps", rates(meter.rates(|totals| totals.pulls_found + totals.pulls_missed)));
@@ -41,10 +43,14 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     put("commitLogMinOffset", positions.min.to_string());
     put("commitLogMaxOffset", positions.written.to_string());
     put("remainHowManyDataToFlush", format!("{} B", positions.written.0 - positions.synced.0));
+    // Queues and buffers that do not exist here are empty and hold nothing: exporters give up where one is missing.
     put("dispatchBehindBytes", "0".to_owned());
+    put("dispatchMaxBuffer", "0".to_owned());
+    put("remainTransientStoreBufferNumbs", "0".to_owned());
     for pool in ["send", "pull", "litePull", "query", "ack"] {
         // Requests are not queued here: each is in work as soon as it is read, and refused as busy otherwise.
         put(&format!("{pool}ThreadPoolQueueSize"), "0".to_owned());
+        put(&format!("{pool}ThreadPoolQueueCapacity"), "0".to_owned());
         put(&format!("{pool}ThreadPoolQueueHeadWaitTimeMills"), "0".to_owned());
     }
     let appended = (stats.appended_records.load(Relaxed), stats.appended_bytes.load(Relaxed));
@@ -54,6 +60,7 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     put("putMessageFailedTimes", stats.write_errors.load(Relaxed).to_string());
     put("putMessageEntireTimeMax", (meter.publish_latency().longest_micros() / 1000).to_string());
     put("putMessageDistributeTime", distribution(meter.publish_latency()));
+    put("getMessageEntireTimeMax", (stats.read_latency.longest_micros() / 1000).to_string());
     put("putLatency99", percentile(meter.publish_latency(), 0.99));
     put("putLatency999", percentile(meter.publish_latency(), 0.999));
     put("pageCacheLockTimeMills", "0".to_owned());

@@ -37,6 +37,13 @@ final class ClusterScenarios {
                 "getTransferredTps", "commitLogMaxOffset", "commitLogMinOffset")) {
                 Check.that(table.containsKey(key), "no " + key);
             }
+            // The Prometheus exporter for RocketMQ reads each of these as a number, or nothing at all.
+            for (String key : List.of("sendThreadPoolQueueCapacity", "pullThreadPoolQueueCapacity", "queryThreadPoolQueueCapacity",
+                "sendThreadPoolQueueSize", "pullThreadPoolQueueSize", "queryThreadPoolQueueSize", "dispatchMaxBuffer",
+                "dispatchBehindBytes", "getMessageEntireTimeMax", "putMessageEntireTimeMax", "pageCacheLockTimeMills",
+                "remainTransientStoreBufferNumbs", "startAcceptSendRequestTimeStamp", "earliestMessageTimeStamp")) {
+                Check.that(table.getOrDefault(key, "").matches("-?\\d+"), key + " is not a number: " + table.get(key));
+            }
         }
     }
 
