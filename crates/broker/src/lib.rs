@@ -37,7 +37,7 @@ pub use error::{AdminError, PublishError, PullError, SendBackError};
 pub use group::cohort::CohortView;
 pub use group::wants::{Interest, Wants};
 pub use group::{ConsumeType, GroupView, Heartbeat, Member, MessageModel, ProducerView, StartFrom, Subscription};
-pub use meter::{Meter, Rates, Totals};
+pub use meter::{Meter, Rates, SendTimes, Totals};
 pub use options::Options;
 pub use publish::{BATCH_MESSAGES_MAX, BatchPart, Content, Publish, Publishing, Receipt};
 pub use reply::{Reply, ReplyError};

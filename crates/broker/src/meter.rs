@@ -10,6 +10,8 @@ use store::Histogram;
 
 /// Seconds of history kept for rates.
 const HISTORY_SECONDS: usize = 600;
+/// Seconds over which the times of sends are told together.
+const TIMES_SECONDS: u64 = 60;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -56,10 +58,18 @@ pub struct Totals {
 #[derive(Debug, Default)]
 struct History {
     samples: VecDeque<Totals>,
+    /// How many samples were taken.
+    seconds: u64,
+    /// Times of all sends until the last whole minute ended, and of those during it.
+    sends_until: SendTimes,
+    sends_during: SendTimes,
     day: i64,
     this_morning: Totals,
     yesterday_morning: Totals,
 }
+
+/// How many sends took how long, by the buckets of a [`Histogram`].
+pub type SendTimes = [u64; Histogram::BUCKETS];
 
 /// A rate over the last 10 seconds, minute, and 10 minutes, per second.
 pub type Rates = [f64; 3];
@@ -120,6 +130,12 @@ impl Meter {
             history.this_morning = if history.day == 0 { Totals::default() } else { totals };
             history.day = day;
         }
+        history.seconds += 1;
+        if history.seconds.is_multiple_of(TIMES_SECONDS) {
+            let until = self.publish_latency.counts();
+            history.sends_during = std::array::from_fn(|bucket| until[bucket] - history.sends_until[bucket]);
+            history.sends_until = until;
+        }
         if history.samples.len() > HISTORY_SECONDS {
             history.samples.pop_front();
         }
@@ -147,6 +163,12 @@ impl Meter {
         [rate(10), rate(60), rate(HISTORY_SECONDS)]
     }
 
+    /// Times of the sends of the last whole minute.
+    #[must_use]
+    pub fn minute_of_sends(&self) -> SendTimes {
+        self.history.lock().sends_during
+    }
+
     /// Totals at the last two midnights (UTC): yesterday's, then today's.
     #[must_use]
     pub fn mornings(&self) -> (Totals, Totals) {
@@ -168,6 +190,19 @@ mod tests {
             meter.sample(totals(second * 7), Timestamp(second as i64 * 1000));
         }
         assert_eq!(meter.rates(|t| t.messages_in), [7.0; 3]);
+    }
+
+    #[test]
+    fn times_of_sends_are_those_of_a_whole_minute() {
+        let meter = Meter::default();
+        let seconds = |sends_each: usize, count: u64| {
+            for _ in 0..count {
+                meter.published(sends_each, Duration::from_micros(70));
+                meter.sample(Totals::default(), Timestamp(0));
+            }
+            meter.minute_of_sends().iter().sum::<u64>()
+        };
+        assert_eq!([seconds(1, 59), seconds(1, 1), seconds(5, 59), seconds(5, 1)], [0, 60, 60, 300]);
     }
 
     #[test]

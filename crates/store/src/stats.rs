@@ -44,15 +44,19 @@ pub struct Stats {
 /// rest.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: [AtomicU64; 14],
+    buckets: [AtomicU64; Histogram::BUCKETS],
     sum_micros: AtomicU64,
     longest_micros: AtomicU64,
 }
 
 impl Histogram {
     /// Upper bounds of the buckets in microseconds.
-    pub const BOUNDS_MICROS: [u64; 13] =
-        [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000];
+    pub const BOUNDS_MICROS: [u64; 19] = [
+        50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+        2_000_000, 3_000_000, 4_000_000, 5_000_000, 10_000_000,
+    ];
+    /// How many buckets there are.
+    pub const BUCKETS: usize = Self::BOUNDS_MICROS.len() + 1;
 
     /// Counts a duration.
     pub fn record(&self, time: Duration) {
@@ -79,7 +83,7 @@ impl Histogram {
 
     /// Counts per bucket (not cumulative).
     #[must_use]
-    pub fn counts(&self) -> [u64; 14] {
+    pub fn counts(&self) -> [u64; Self::BUCKETS] {
         std::array::from_fn(|i| self.buckets[i].load(Ordering::Relaxed))
     }
 

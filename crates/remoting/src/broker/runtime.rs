@@ -2,7 +2,7 @@
 
 use super::table::{Outcome, Request};
 use crate::reply::Reply;
-use ::broker::{Count, Counted, Growth, Histogram};
+use ::broker::{Count, Counted, Growth, Histogram, SendTimes};
 use model::{Group, Topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     put("putMessageAverageSize", format!("{:.1}", appended.1 as f64 / appended.0.max(1) as f64));
     put("putMessageFailedTimes", stats.write_errors.load(Relaxed).to_string());
     put("putMessageEntireTimeMax", (meter.publish_latency().longest_micros() / 1000).to_string());
-    put("putMessageDistributeTime", distribution(meter.publish_latency()));
+    put("putMessageDistributeTime", distribution(&meter.minute_of_sends()));
     put("getMessageEntireTimeMax", (stats.read_latency.longest_micros() / 1000).to_string());
     put("putLatency99", percentile(meter.publish_latency(), 0.99));
     put("putLatency999", percentile(meter.publish_latency(), 0.999));
@@ -100,15 +100,32 @@ fn percentile(times: &Histogram, part: f64) -> String {
             return format!("{:.2}", if total == 0 { 0.0 } else { *bound as f64 / 1000.0 });
         }
     }
-    "2000.00".to_owned()
+    format!("{:.2}", times.longest_micros() as f64 / 1000.0)
 }
 
-/// How many sends took how long: `[<=0.05ms]:3 [<=0.1ms]:5 … [2000ms~]:0`.
-fn distribution(times: &Histogram) -> String {
-    let counts = times.counts();
-    let text = |(bound, count): (&u64, u64)| format!("[<={}ms]:{count}", *bound as f64 / 1000.0);
-    let mut parts: Vec<String> = Histogram::BOUNDS_MICROS.iter().zip(counts).map(text).collect();
-    parts.push(format!("[2000ms~]:{}", counts[Histogram::BOUNDS_MICROS.len()]));
+/// How many sends took how long, in the original's words, which its exporter looks for: `[<=0ms]:3 [0~10ms]:5 … [10s~]:0`.
+fn distribution(times: &SendTimes) -> String {
+    /// Each with its upper bound in microseconds. The original counts whole milliseconds: its first holds all below one.
+    const SPANS: [(&str, u64); 13] = [
+        ("<=0ms", 1_000),
+        ("0~10ms", 10_000),
+        ("10~50ms", 50_000),
+        ("50~100ms", 100_000),
+        ("100~200ms", 200_000),
+        ("200~500ms", 500_000),
+        ("500ms~1s", 1_000_000),
+        ("1~2s", 2_000_000),
+        ("2~3s", 3_000_000),
+        ("3~4s", 4_000_000),
+        ("4~5s", 5_000_000),
+        ("5~10s", 10_000_000),
+        ("10s~", u64::MAX),
+    ];
+    let mut buckets = Histogram::BOUNDS_MICROS.into_iter().chain([u64::MAX]).zip(times).peekable();
+    let parts = SPANS.map(|(name, end)| {
+        let within = std::iter::from_fn(|| buckets.next_if(|(bound, _)| *bound <= end));
+        format!("[{name}]:{}", within.map(|(_, count)| count).sum::<u64>())
+    });
     parts.join(" ")
 }
 
@@ -196,8 +213,10 @@ mod tests {
         times.record_many(std::time::Duration::from_micros(70), 2);
         times.record(std::time::Duration::from_secs(3));
         assert_eq!(times.longest_micros(), 3_000_000);
-        let text = distribution(&times);
-        assert!(text.starts_with("[<=0.05ms]:0 [<=0.1ms]:2 [<=0.25ms]:0") && text.ends_with("[2000ms~]:1"), "{text}");
+        times.record(std::time::Duration::from_secs(11));
+        let expected = "[<=0ms]:2 [0~10ms]:0 [10~50ms]:0 [50~100ms]:0 [100~200ms]:0 [200~500ms]:0 [500ms~1s]:0 [1~2s]:0 \
+                        [2~3s]:1 [3~4s]:0 [4~5s]:0 [5~10s]:0 [10s~]:1";
+        assert_eq!(distribution(&times.counts()), expected);
     }
 
     #[test]

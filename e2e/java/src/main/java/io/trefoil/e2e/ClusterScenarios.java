@@ -44,6 +44,11 @@ final class ClusterScenarios {
                 "remainTransientStoreBufferNumbs", "startAcceptSendRequestTimeStamp", "earliestMessageTimeStamp")) {
                 Check.that(table.getOrDefault(key, "").matches("-?\\d+"), key + " is not a number: " + table.get(key));
             }
+            String times = table.get("putMessageDistributeTime");
+            for (String span : List.of("<=0ms", "0~10ms", "10~50ms", "50~100ms", "100~200ms", "200~500ms", "500ms~1s", "1~2s",
+                "2~3s", "3~4s", "4~5s", "5~10s", "10s~")) {
+                Check.that(times.contains("[" + span + "]:"), "no " + span + " in the times of sends: " + times);
+            }
         }
     }
 
