@@ -25,9 +25,10 @@ pub(super) fn info(request: &Request, _: &Header<'_>) -> Outcome {
     let rates = |rates: [f64; 3]| format!("{:.2} {:.2} {:.2}", rates[0], rates[1], rates[2]);
     put("bootTimestamp", broker.started().0.to_string());
     put("putTps", rates(meter.rates(|totals| totals.messages_in)));
-    // Under its name since 5.0 and the one before, which tools of 4.x read.
-    put("getTransferredTps", rates(meter.rates(|totals| totals.messages_out)));
-    put("getTransferedTps", rates(meter.rates(|totals| totals.messages_out)));
+    let transferred = rates(meter.rates(|totals| totals.messages_out));
+    put("getTransferredTps", transferred.clone());
+    // As it was spelled before 5.0: tools of 4.x ask for it.
+    put("getTransferedTps", transferred);
     put("getFoundTps", rates(meter.rates(|totals| totals.pulls_found)));
     put("getMissTps", rates(meter.rates(|totals| totals.pulls_missed)));
     put("getTotalTps", rates(meter.rates(|totals| totals.pulls_found + totals.pulls_missed)));
